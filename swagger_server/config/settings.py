@@ -1,0 +1,299 @@
+"""The settings as frozen dataclasses, and the table of keys: each field says how it stands in config.ini."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from swagger_server.config.kinds import (
+    Choice,
+    DatabaseName,
+    Flag,
+    Folder,
+    Host,
+    Kind,
+    Number,
+    Origins,
+    Ports,
+    ReadableFile,
+    Text,
+    Whole,
+)
+
+DEFAULT_DATABASE = "default"
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of config.ini: its section's field, its kind, and the words that explain it."""
+
+    name: str
+    field: str
+    kind: Kind
+    default: Any
+    unit: str
+    comment: str
+    required: bool = False
+    secret: bool = False
+    also: tuple[str, ...] = ()
+
+    @property
+    def may_be_unset(self) -> bool:
+        """True when an empty text is no text: the key has no default, or "unset" is its default."""
+        return self.required or self.default is None
+
+    def show(self, value: Any) -> str:
+        """Write a value as in config.ini; a secret as stars, whatever its length."""
+        return "*****" if self.secret and value else self.kind.show(value)
+
+
+def _key(default: Any, name: str, kind: Kind, comment: str, unit: str = "", **more: Any) -> Any:
+    """Declare a field together with its key. `default=MISSING` makes the key required."""
+    declared = {"name": name, "kind": kind, "unit": unit, "comment": comment, **more}
+    return field(default=default, repr=not more.get("secret", False), metadata=declared)
+
+
+def keys_of(section: type[Any]) -> dict[str, Key]:
+    """The keys of a settings dataclass by name, in the order of its fields."""
+    declared = (item for item in fields(section) if item.metadata)
+    found = (
+        Key(field=item.name, default=item.default, required=item.default is MISSING, **item.metadata)
+        for item in declared
+    )
+    return {key.name: key for key in found}
+
+
+@dataclass(frozen=True)
+class DatabaseSettings:
+    """How one database is reached."""
+
+    name: str
+    host: str = _key(
+        MISSING,
+        "URL",
+        Host(),
+        "Where the server is.",
+        also=("HOST", "HOSTNAME", "SERVER"),
+    )
+    user: str = _key(MISSING, "USER", Text(), "Role to log in as.", also=("USERNAME",))
+    dbname: str = _key(
+        MISSING, "DB", DatabaseName(), "Name of the database.", also=("DATABASE", "DBNAME", "NAME")
+    )
+    port: int | str = _key(5432, "PORT", Ports(), "The server's port.")
+    password: str | None = _key(
+        None,
+        "PW",
+        Text(),
+        "Password; better given as POSTGRES_PW or POSTGRES_PW_FILE in the environment.",
+        secret=True,
+        also=("PASSWORD", "PASS"),
+    )
+    sslmode: str | None = _key(
+        None,
+        "SSLMODE",
+        Choice(("disable", "allow", "prefer", "require", "verify-ca", "verify-full")),
+        "How encryption is asked for and checked; unset: prefer.",
+    )
+    sslrootcert: str | None = _key(
+        None,
+        "SSLROOTCERT",
+        ReadableFile(("system",)),
+        "The certificate authorities to trust.",
+    )
+    sslcert: str | None = _key(None, "SSLCERT", ReadableFile(), "The client's certificate.")
+    sslkey: str | None = _key(None, "SSLKEY", ReadableFile(), "The key of the client's certificate.")
+
+    def connect_kwargs(self) -> dict[str, Any]:
+        """Arguments for psycopg2.connect; only what is set. They hold the password: not for logs."""
+        given = {key.field: getattr(self, key.field) for key in keys_of(DatabaseSettings).values()}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class PoolSettings:
+    """One worker's pool of connections, for each database."""
+
+    min: int = _key(1, "MIN", Whole(0, 1000), "Connections that each worker keeps open.", "connections")
+    max: int = _key(
+        20,
+        "MAX",
+        Whole(1, 1000),
+        "Most connections of each worker; workers x MAX must fit the server's max_connections.",
+        "connections",
+    )
+    timeout: float = _key(
+        5.0,
+        "TIMEOUT",
+        Number(0, HOUR),
+        "How long a request waits for a connection before it gets a 503.",
+        "seconds",
+    )
+    max_waiting: int = _key(
+        0,
+        "MAX_WAITING",
+        Whole(0, 100_000),
+        "Requests that may wait; more get a 503 at once; 0: no bound.",
+        "requests",
+    )
+    max_idle: float = _key(
+        600.0,
+        "MAX_IDLE",
+        Number(1, 7 * DAY),
+        "A connection beyond MIN that was idle this long is closed.",
+        "seconds",
+    )
+    max_lifetime: float = _key(
+        1800.0,
+        "MAX_LIFETIME",
+        Number(1, 7 * DAY),
+        "A connection this old is replaced, give or take a little.",
+        "seconds",
+    )
+    outage_grace: float = _key(
+        2.0,
+        "OUTAGE_GRACE",
+        Number(0, HOUR),
+        "How long requests go on waiting after the database went away.",
+        "seconds",
+    )
+    query_timeout: float = _key(
+        0.0,
+        "QUERY_TIMEOUT",
+        Number(0, DAY),
+        "A query that takes longer is cut off by the client; 0: off.",
+        "seconds",
+    )
+    reset: str = _key(
+        "smart",
+        "RESET",
+        Choice(("smart", "always", "never")),
+        "When a returned session is cleaned; smart: when its statements could have changed it.",
+    )
+    leak_after: float = _key(
+        0.0,
+        "LEAK_AFTER",
+        Number(0, DAY),
+        "One held longer is reported with its borrower's stack; 0: off.",
+        "seconds",
+    )
+
+
+@dataclass(frozen=True)
+class CorsSettings:
+    """Which web apps on other origins may read the answers."""
+
+    origins: tuple[str, ...] = _key(
+        ("*",),
+        "ORIGINS",
+        Origins(),
+        "The origins that may read the answers; * is all of them, empty is none.",
+        also=("ORIGIN",),
+    )
+    max_age: int = _key(
+        600,
+        "MAX_AGE",
+        Whole(0, 86_400),
+        "How long a browser may remember the answer to a preflight.",
+        "seconds",
+    )
+    credentials: bool = _key(
+        False,
+        "CREDENTIALS",
+        Flag(),
+        "Whether cookies and logins may be sent; ORIGINS must then name its origins.",
+    )
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How the service answers and what it writes down."""
+
+    log_format: str = _key(
+        "text", "LOG_FORMAT", Choice(("text", "json")), "How a line of the log is written."
+    )
+    log_level: str = _key(
+        "INFO",
+        "LOG_LEVEL",
+        Choice(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
+        "The least weight of what is logged.",
+    )
+    statement_timeout: float = _key(
+        5.0,
+        "STATEMENT_TIMEOUT",
+        Number(0, DAY),
+        "The server ends a statement that takes longer; 0: no bound.",
+        "seconds",
+    )
+    max_body: int = _key(1_048_576, "MAX_BODY", Whole(0, GIB), "A larger request body gets a 413.", "bytes")
+    cache_seconds: int = _key(
+        300,
+        "CACHE_SECONDS",
+        Whole(0, 31_536_000),
+        "Cache-Control max-age of what was read successfully.",
+        "seconds",
+    )
+    gzip_min: int = _key(
+        1000,
+        "GZIP_MIN",
+        Whole(0, GIB),
+        "Answers from this size on are compressed when asked for; 0: never.",
+        "bytes",
+    )
+    retry_after: int = _key(1, "RETRY_AFTER", Whole(0, 3600), "Retry-After that goes with a 503.", "seconds")
+    trusted_proxies: int = _key(
+        0,
+        "TRUSTED_PROXIES",
+        Whole(0, 10),
+        "Reverse proxies in front, whose X-Forwarded headers are believed.",
+        "proxies",
+    )
+    swagger_ui: bool = _key(True, "SWAGGER_UI", Flag(), "Whether Swagger UI is served.")
+    rows: str = _key("tuple", "ROWS", Choice(("tuple", "dict")), "What cursors give for a row.")
+
+
+@dataclass(frozen=True)
+class EmbeddedSettings:
+    """The PostgreSQL that the service starts itself while [POSTGRES] is empty."""
+
+    data: Path | None = _key(  # noqa: RUF009 - it makes a field
+        None,
+        "DATA",
+        Folder(),
+        "Where its data is; unset: .postgres in the checkout, else below ~/.local/share.",
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything, read once. Without a database called "default" the embedded one takes its place."""
+
+    databases: Mapping[str, DatabaseSettings] = field(default_factory=lambda: MappingProxyType({}))
+    pool: PoolSettings = PoolSettings()
+    cors: CorsSettings = CorsSettings()
+    server: ServerSettings = ServerSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    source: Path | None = None
+
+    @property
+    def uses_embedded(self) -> bool:
+        """True when the default database is the one that the service starts itself."""
+        return DEFAULT_DATABASE not in self.databases
+
+
+POSTGRES = "POSTGRES"
+"""The section of the default database; the others are [POSTGRES:name]."""
+
+SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
+    {
+        POSTGRES: DatabaseSettings,
+        "POOL": PoolSettings,
+        "CORS": CorsSettings,
+        "SERVER": ServerSettings,
+        "EMBEDDED": EmbeddedSettings,
+    }
+)

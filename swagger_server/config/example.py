@@ -8,9 +8,9 @@ from swagger_server.config.settings import POSTGRES, SECTIONS, Key, keys_of
 HEAD = """\
 # Settings of swagger_server. Copy this file to config.ini and take the # away where you want another value.
 #
-# config.ini is looked for in the current folder, then beside the package in the checkout, or
-# SWAGGER_SERVER_CONFIG names another file. In the environment SECTION_KEY comes before the file (POOL_MAX=10),
-# and SECTION_KEY_FILE names a file that holds the value (POSTGRES_PW_FILE=/run/secrets/pw).
+# config.ini is looked for in the current folder, then beside the package in the checkout;
+# SWAGGER_SERVER_CONFIG names another file. Variables SECTION_KEY come before the file (POOL_MAX=10), and
+# SECTION_KEY_FILE names a file that holds the value (POSTGRES_PW_FILE=/run/secrets/pw).
 # `python -m swagger_server check-config` shows what holds and where it came from.
 """
 

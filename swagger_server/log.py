@@ -1,0 +1,128 @@
+"""How log records are written: one line of text or one JSON object each, with the request's id.
+
+Owns the root logger's handler. What is logged, and at which level, is for the modules that log; fields
+travel as `extra={...}` and come out as key=value, or as members of the JSON object.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from pythonjsonlogger.json import JsonFormatter
+
+from swagger_server import request_id
+from swagger_server.config import ServerSettings
+
+# What every record has, and what only repeats the message: the rest are fields that somebody gave.
+_NO_FIELD = frozenset(logging.makeLogRecord({}).__dict__) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",
+}
+
+# Control characters (but line ends) could rewrite a terminal's screen; they arrive in paths and messages.
+_ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160)) if code != 10}
+
+
+# What the id is outside of a request.
+_OUTSIDE = "-"
+
+
+class _Handler(logging.StreamHandler[Any]):
+    """The root logger's handler; a class of its own, so that `configure` finds it again."""
+
+
+def configure(settings: ServerSettings) -> None:
+    """Write all log records to stderr in the format and from the level on that the settings name.
+
+    May be called again, also in a forked worker. gunicorn's own lines follow when the format is JSON.
+    """
+    handler = _Handler(sys.stderr)
+    handler.setFormatter(_formatter(settings.log_format))
+    handler.addFilter(_add_request_id)
+    root = logging.getLogger()
+    for old in [known for known in root.handlers if isinstance(known, _Handler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(settings.log_level)
+    if settings.log_format == "json":
+        _share_formatter("gunicorn.error", handler.formatter)
+
+
+def _formatter(name: str) -> logging.Formatter:
+    return _Json() if name == "json" else _Text()
+
+
+def _share_formatter(logger: str, formatter: logging.Formatter | None) -> None:
+    """For a logger with handlers of its own that does not pass its records on to the root."""
+    for handler in logging.getLogger(logger).handlers:
+        handler.setFormatter(formatter)
+
+
+def _add_request_id(record: logging.LogRecord) -> bool:
+    """Give a record that was made inside a request the request's id, if it has none."""
+    current = request_id.current.get()
+    if current != _OUTSIDE and not hasattr(record, "request_id"):
+        record.request_id = current
+    return True
+
+
+def _timestamp(record: logging.LogRecord) -> str:
+    """ISO 8601 in UTC with milliseconds."""
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z"
+
+
+def _fields(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
+    return ((name, value) for name, value in record.__dict__.items() if name not in _NO_FIELD)
+
+
+class _Text(logging.Formatter):
+    """TIME LEVEL [PID] LOGGER MESSAGE key=value ...; further lines, of a traceback say, are indented.
+
+    The indentation keeps a line end in a message from passing for a record of its own.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        head = f"{_timestamp(record)} {record.levelname} [{record.process}] {record.name}"
+        fields = "".join(f" {name}={_value(value)}" for name, value in _fields(record))
+        return f"{head} {_printable(record.getMessage())}{fields}{self._trace(record)}"
+
+    def _trace(self, record: logging.LogRecord) -> str:
+        texts = (self.formatException(record.exc_info) if record.exc_info else "", record.stack_info)
+        return "".join(f"\n    {_printable(text)}" for text in texts if text)
+
+
+def _printable(text: str) -> str:
+    return text.translate(_ESCAPED).replace("\n", "\n    ")
+
+
+def _value(value: Any) -> str:
+    """A field's value as one word: numbers as they are, text in quotes where it would not be one word."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    text = str(value)
+    plain = text.isprintable() and not any(char in text for char in ' "=') and text != ""
+    return text if plain else json.dumps(text)
+
+
+class _Json(JsonFormatter):
+    """One object a record: timestamp, level, logger, pid, message, the fields, and exc_info as text."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "%(levelname)s %(name)s %(process)d %(message)s",
+            rename_fields={"levelname": "level", "name": "logger", "process": "pid"},
+            reserved_attrs=sorted(_NO_FIELD),
+        )
+
+    def add_fields(
+        self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
+    ) -> None:
+        log_data["timestamp"] = _timestamp(record)
+        super().add_fields(log_data, record, message_dict)

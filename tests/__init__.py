@@ -1,0 +1,1 @@
+"""Tests of the service. Those that several parts share stand in `support`."""

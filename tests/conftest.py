@@ -1,0 +1,66 @@
+"""Databases for tests: on the server of TEST_DATABASE_URL, else an embedded one, else a container."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from swagger_server.embedded import available
+from tests.support.containers import container_server
+from tests.support.servers import Database, PrivateServer, temporary_database
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Database]:
+    """A server that tests share, as its database `postgres`: make no changes that others can see."""
+    with _server() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: Database) -> Iterator[Database]:
+    """A fresh, empty database of the test's own."""
+    with temporary_database(postgres, f"test_{os.getpid()}_{next(_numbers)}") as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def private_server() -> Iterator[PrivateServer]:
+    """A running server of the test's own, which it may stop, restart and freeze."""
+    with PrivateServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def places(postgres: Database) -> Iterator[Database]:
+    """A database with the schema and the sample data. Tests only read it."""
+    with temporary_database(postgres, f"places_{os.getpid()}") as loaded:
+        _load(loaded)
+        yield loaded
+
+
+@contextmanager
+def _server() -> Iterator[Database]:
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield Database.from_url(url)
+    elif available() is None:
+        with PrivateServer() as server:
+            yield server.database()
+    else:
+        with container_server() as database:
+            yield database
+
+
+def _load(target: Database) -> None:
+    # imported here: most tests need no places, and these two bring the sample data with them
+    from swagger_server.sample import load_places
+    from swagger_server.schema import migrate
+
+    with closing(target.connect()) as connection:
+        migrate(connection)
+        load_places(connection, progress=False)
+        connection.commit()

@@ -1,0 +1,1 @@
+"""What tests of several parts share: real servers, real processes, a proxy between them."""

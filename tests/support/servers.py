@@ -1,0 +1,258 @@
+"""Real PostgreSQL servers for tests: private ones that may be stopped and frozen, and lent ones."""
+
+import functools
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from swagger_server.embedded import binaries, cluster
+from swagger_server.embedded.account import Account, give, process_arguments, server_account
+from swagger_server.embedded.folders import state_folder
+
+START_TIMEOUT = 30.0  # seconds
+STOP_SIGNALS = {
+    "smart": signal.SIGTERM,
+    "fast": signal.SIGINT,
+    "immediate": signal.SIGQUIT,
+    "kill": signal.SIGKILL,
+}
+# Data of a test need not survive a crash of the machine, but one of the server.
+FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database to connect to, with `psycopg2.connect`'s arguments."""
+
+    connect_kwargs: dict[str, Any] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return str(self.connect_kwargs["dbname"])
+
+    @property
+    def url(self) -> str:
+        """A libpq connection string, with everything needed to connect."""
+        return str(make_dsn(**self.connect_kwargs))
+
+    def connect(self, **kwargs: Any) -> Connection:
+        """A new connection, which the caller closes; `kwargs` go to psycopg2."""
+        connection: Connection = psycopg2.connect(**{**self.connect_kwargs, **kwargs})
+        return connection
+
+    def execute(self, sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+        """Run one statement in a connection of its own, in autocommit, and return its rows, if it has any."""
+        connection = self.connect()
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(sql, parameters)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def sibling(self, name: str) -> "Database":
+        """Another database of the same server."""
+        return Database({**self.connect_kwargs, "dbname": name})
+
+    @classmethod
+    def from_url(cls, url: str) -> "Database":
+        return cls(parse_dsn(url))
+
+
+class PrivateServer:
+    """A server of a test's own, in a temporary folder. Not started until `start`, or a `with` block.
+
+    Listens on a Unix socket (`connect_kwargs`) and on 127.0.0.1 (`tcp_kwargs`), on the same port after a
+    restart. Everything waits until it has happened. The server ends with the test process, however that
+    ends.
+    """
+
+    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
+        self._account = server_account(self.folder / "cluster")
+        self._data = _copy_of_template(self.folder / "cluster", self._account)
+        give(self.folder, self._account)
+        self.port = free_port()
+        self._settings = self._all_settings(settings or {})
+        self._leash: subprocess.Popen[str] | None = None
+        self._postmaster: psutil.Process | None = None
+
+    @property
+    def connect_kwargs(self) -> dict[str, Any]:
+        """For `psycopg2.connect`, over the Unix socket."""
+        return {"host": str(self.folder), "port": self.port, "user": cluster.USER, "dbname": "postgres"}
+
+    @property
+    def tcp_kwargs(self) -> dict[str, Any]:
+        """For `psycopg2.connect`, over 127.0.0.1."""
+        return {**self.connect_kwargs, "host": "127.0.0.1"}
+
+    @property
+    def url(self) -> str:
+        return str(make_dsn(**self.connect_kwargs))
+
+    @property
+    def pid(self) -> int:
+        """Of the postmaster."""
+        return self._running().pid
+
+    def start(self) -> "PrivateServer":
+        """Start the server and wait until it takes connections."""
+        command = cluster.server_command(_binaries(), self._data, self.folder, self._settings)
+        leash = Path(__file__).with_name("leash.py")
+        account = json.dumps(process_arguments(self._account))
+        self._leash = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(leash), account, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=cluster.environment(),
+            text=True,
+            start_new_session=True,
+        )
+        assert self._leash.stdout is not None
+        self._postmaster = psutil.Process(int(self._leash.stdout.readline()))
+        self._wait_until_ready()
+        return self
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop as `pg_ctl -m` does ("smart", "fast", "immediate") or "kill"; waits until it is gone."""
+        if self._leash is None:
+            return
+        family = self._family()
+        self._running().send_signal(STOP_SIGNALS[mode])
+        self._leash.wait(timeout=START_TIMEOUT)
+        # backends of a killed postmaster end by themselves, a moment later
+        psutil.wait_procs(family, timeout=START_TIMEOUT)
+        self._let_go()
+
+    def restart(self, mode: str = "fast") -> None:
+        """Stop and start again, with the same data and port."""
+        self.stop(mode)
+        self.start()
+
+    def freeze(self) -> None:
+        """Stop all processes of the server where they stand (SIGSTOP): it is there, and answers nothing."""
+        for process in self._family():
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+
+    def thaw(self) -> None:
+        """Let a frozen server go on."""
+        for process in self._family():
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+
+    def connect(self, **kwargs: Any) -> Connection:
+        """A new connection over the Unix socket, which the caller closes; `kwargs` go to psycopg2."""
+        return self.database().connect(**kwargs)
+
+    def database(self) -> Database:
+        """The server's database `postgres`, over the Unix socket."""
+        return Database(self.connect_kwargs)
+
+    def close(self) -> None:
+        """Stop the server, in whatever state it is, and remove its folder."""
+        if self._leash is not None:
+            self.thaw()
+            self.stop("immediate")
+        shutil.rmtree(self.folder)
+
+    def __enter__(self) -> "PrivateServer":
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _all_settings(self, extra: Mapping[str, str]) -> dict[str, str]:
+        own = {"listen_addresses": "127.0.0.1", "port": str(self.port)}
+        return {**cluster.SETTINGS, **FAST_SETTINGS, **own, **extra}
+
+    def _running(self) -> psutil.Process:
+        assert self._postmaster is not None, "the server is not running"
+        return self._postmaster
+
+    def _family(self) -> list[psutil.Process]:
+        """The postmaster first, so that it starts nothing while the others are looked at."""
+        postmaster = self._running()
+        return [postmaster, *postmaster.children(recursive=True)]
+
+    def _wait_until_ready(self) -> None:
+        assert self._leash is not None
+        deadline = time.monotonic() + START_TIMEOUT
+        while True:
+            try:
+                self.connect().close()
+                return
+            except psycopg2.OperationalError:
+                if self._leash.poll() is not None or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+    def _let_go(self) -> None:
+        assert self._leash is not None
+        for stream in (self._leash.stdin, self._leash.stdout):
+            assert stream is not None
+            stream.close()
+        self._leash = self._postmaster = None
+
+
+@contextmanager
+def temporary_database(server: Database, name: str) -> Iterator[Database]:
+    """A new empty database, dropped at the end, together with whatever is still connected to it."""
+    server.execute(f'CREATE DATABASE "{name}"')
+    try:
+        yield server.sibling(name)
+    finally:
+        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody uses at this moment."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@functools.cache
+def _binaries() -> binaries.Binaries:
+    account = server_account(Path("/nowhere"))
+    return binaries.usable_by(binaries.find(), account, state_folder()) if account else binaries.find()
+
+
+@functools.cache
+def _template() -> "tempfile.TemporaryDirectory[str]":
+    """A new cluster, made once in a run: copying it takes a tenth of making it. Removed with the process."""
+    folder = tempfile.TemporaryDirectory(prefix="pg-template-")
+    account = server_account(Path("/nowhere"))
+    give(Path(folder.name), account)
+    cluster.make(_binaries(), Path(folder.name) / "cluster", account)
+    return folder
+
+
+def _copy_of_template(target: Path, account: Account | None) -> Path:
+    shutil.copytree(Path(_template().name) / "cluster", target)
+    for folder, _, files in os.walk(target):
+        give(Path(folder), account)
+        for name in files:
+            give(Path(folder) / name, account)
+    return target

@@ -1,0 +1,124 @@
+"""The application: the spec, its controllers and its databases behind the outermost layer.
+
+Owns how the parts are put together. Works for any spec: what is about places comes in as arguments.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import connexion
+from connexion.exceptions import ProblemException
+from connexion.lifecycle import ConnexionRequest, ConnexionResponse
+from connexion.options import SwaggerUIOptions
+from flask import Blueprint, Flask
+from psycopg2.extras import RealDictCursor
+from starlette.exceptions import HTTPException
+
+from swagger_server import db, encoder, health
+from swagger_server.config import Settings
+from swagger_server.cooperation import cooperate_with_gevent
+from swagger_server.edge import with_edge
+from swagger_server.pool import PoolOptions
+from swagger_server.serving import Application, Request, connexion_handler
+
+
+def create_app(
+    settings: Settings,
+    connections: Mapping[str, Mapping[str, Any]],
+    *,
+    spec: Path,
+    blueprints: Sequence[Blueprint] = (),
+    schema: health.SchemaCheck | None = None,
+) -> Application:
+    """An application for `spec`, an OpenAPI 3.0 file whose operationIds name the controllers.
+
+    `connections` are psycopg2.connect's arguments by the name of the database; `blueprints` add pages
+    outside the spec; `schema` tells whether the default database has the tables that the controllers
+    need. Connects to nothing before `Application.start()`. Raises what Connexion raises for a spec
+    that is invalid or names a function that does not exist.
+    """
+    api = _connexion_app(settings, spec)
+    for name, arguments in connections.items():
+        _register_database(api.app, settings, name, arguments)
+    for blueprint in (health.blueprint(schema), *blueprints):
+        api.app.register_blueprint(blueprint)
+    handler = connexion_handler(api)
+    databases = db.databases(api.app).values()
+    edge = with_edge(handler, settings.cors, settings.server, _allowed_methods(api.app))
+    return Application(
+        edge,
+        immediate={health.LIVE: edge},
+        threads=settings.pool.max,
+        max_wait=settings.pool.timeout,
+        max_body=settings.server.max_body,
+        on_start=lambda: _start(databases),
+        on_stop=lambda: _stop(databases),
+    )
+
+
+def _connexion_app(settings: Settings, spec: Path) -> connexion.FlaskApp:
+    jsonifier = encoder.ConnexionJsonifier()
+    api = connexion.FlaskApp(
+        __name__,
+        specification_dir=spec.parent,
+        jsonifier=jsonifier,
+        strict_validation=True,
+        pythonic_params=True,
+        swagger_ui_options=SwaggerUIOptions(swagger_ui=settings.server.swagger_ui),
+        # Flask's own /static would be a page of the package's folder.
+        server_args={"static_folder": None},
+    )
+    api.app.json = encoder.FlaskJson(api.app)
+    api.add_api(spec.name)
+    for kind in (Exception, HTTPException, ProblemException):
+        api.add_error_handler(kind, _raise_to_the_edge)
+    return api
+
+
+async def _raise_to_the_edge(_request: ConnexionRequest, exc: Exception) -> ConnexionResponse:
+    """Let the outermost layer make the answer: it makes those of its own errors, too."""
+    raise exc
+
+
+def _register_database(app: Flask, settings: Settings, name: str, arguments: Mapping[str, Any]) -> None:
+    pool = settings.pool
+    options = PoolOptions(
+        name=name,
+        timeout=pool.timeout,
+        max_waiting=pool.max_waiting,
+        max_idle=pool.max_idle,
+        max_lifetime=pool.max_lifetime,
+        outage_grace=pool.outage_grace,
+        query_timeout=pool.query_timeout,
+        reset=pool.reset,
+        leak_after=pool.leak_after,
+    )
+    db.Database().init_app(
+        app,
+        name,
+        pool.min,
+        pool.max,
+        options=options,
+        statement_timeout=settings.server.statement_timeout,
+        cursor_factory=RealDictCursor if settings.server.rows == "dict" else None,
+        **arguments,
+    )
+
+
+def _start(databases: Iterable[db.Database]) -> None:
+    cooperate_with_gevent()
+    for database in databases:
+        database.open()
+
+
+def _stop(databases: Iterable[db.Database]) -> None:
+    for database in databases:
+        database.close()
+
+
+def _allowed_methods(app: Flask) -> Callable[[Request], Iterable[str]]:
+    def allowed(request: Request) -> Iterable[str]:
+        return app.url_map.bind_to_environ(request.environ).allowed_methods()
+
+    return allowed

@@ -1,0 +1,212 @@
+"""The request's database connection: `g.db`, `get_db()`, `transaction()`, and the Flask extension.
+
+Owns when a connection is borrowed (at its first use), how it is used (safe methods read only, other
+methods in one transaction), and when it goes back (when the app context ends). The only module that
+knows both Flask and the pool; it must not know the settings, Connexion or what the API is about.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import psycopg2
+import psycopg2.extensions
+from flask import Flask, Response, current_app, g, has_request_context, request
+from flask.ctx import _AppCtxGlobals
+
+from swagger_server import timings
+from swagger_server.pool import ConnectionPool, PoolOptions
+from swagger_server.session import Connection
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_EXTENSION = "swagger_server.db"
+_LEASES = "_swagger_server_leases"
+
+
+class ConnectionLost(psycopg2.OperationalError):
+    """The request's own connection died; a request never gets a second one unawares."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"request connection lost (database {name!r})")
+
+
+@dataclass
+class _Lease:
+    """A connection while a request has it."""
+
+    database: "Database"
+    connection: Connection
+
+
+class RequestGlobals(_AppCtxGlobals):
+    """The object behind `flask.g`, with `g.db`."""
+
+    @property
+    def db(self) -> Connection:
+        """The request's connection to the default database, borrowed at the first touch.
+
+        Waits for up to the pool's timeout; raises the pool's errors, and ConnectionLost when the
+        connection died earlier in this request.
+        """
+        return get_db()
+
+
+class Database:
+    """A database of a Flask app: a pool by a name, made with or without an app.
+
+    `minconn` and `maxconn` bound the pool of each worker process, `options` are the pool's,
+    `statement_timeout` (seconds, 0 for none) bounds each statement in the server, `cursor_factory` is
+    the class of the cursors. All other keyword arguments are psycopg2.connect's.
+    """
+
+    def __init__(self, app: Flask | None = None, key: str = "default", **settings: Any) -> None:
+        self.key = key
+        self._pool: ConnectionPool | None = None
+        if app is not None:
+            self.init_app(app, key, **settings)
+
+    def init_app(
+        self,
+        app: Flask,
+        key: str = "default",
+        minconn: int = 2,
+        maxconn: int = 32,
+        *,
+        options: PoolOptions | None = None,
+        statement_timeout: float = 0.0,
+        cursor_factory: Any = None,
+        **connect_arguments: Any,
+    ) -> None:
+        """Register this database with the app under the name `key`. Connects to nothing yet."""
+        self.key = key
+        self._bounds = (minconn, maxconn)
+        self._options = options or PoolOptions(name=key)
+        self._connect_arguments = connect_arguments
+        self.statement_timeout = statement_timeout
+        self.cursor_factory = cursor_factory
+        databases = app.extensions.setdefault(_EXTENSION, {})
+        if not databases:
+            _bind(app)
+        databases[key] = self
+
+    def open(self) -> ConnectionPool:
+        """The pool of this process, made by the first call. A database that is down raises nothing."""
+        if self._pool is None:
+            minconn, maxconn = self._bounds
+            self._pool = ConnectionPool(
+                minconn,
+                maxconn,
+                options=self._options,
+                connection_factory=Connection,
+                **{"application_name": _application_name(), **self._connect_arguments},
+            )
+        return self._pool
+
+    pool = property(open)
+
+    def close(self) -> None:
+        """Close the pool and its connections. The next use opens another one."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.closeall()
+
+    @property
+    def conn(self) -> Connection:
+        """The request's connection to this database, as `get_db(key)`."""
+        return get_db(self.key)
+
+
+def get_db(name: str = "default") -> Connection:
+    """The request's connection to the database `name`: the same one at every call.
+
+    Also usable as `with get_db() as conn:`, which commits on a clean exit and rolls back on an
+    exception; the connection itself goes back when the request ends. Borrowing waits for up to the
+    pool's timeout and raises the pool's errors; ConnectionLost when the connection has died since.
+    """
+    leases: dict[str, _Lease] = g.setdefault(_LEASES, {})
+    lease = leases.get(name)
+    if lease is None:
+        lease = leases[name] = _borrow(_database(name))
+    if lease.connection.closed:
+        raise ConnectionLost(name)
+    return lease.connection
+
+
+@contextmanager
+def transaction(name: str = "default") -> Iterator[Connection]:
+    """A transaction on the request's connection that ends with the block: commit, or rollback.
+
+    In a safe method it is READ ONLY, and several statements in it see one state of the data.
+    """
+    with get_db(name) as connection:
+        yield connection
+
+
+def databases(app: Flask) -> dict[str, Database]:
+    """The databases registered with the app, by name."""
+    found: dict[str, Database] = app.extensions.get(_EXTENSION, {})
+    return found
+
+
+def _application_name() -> str:
+    """What pg_stat_activity shows: made when the pool is, so that it names the worker itself."""
+    return f"swagger_server worker {os.getpid()}"
+
+
+def _database(name: str) -> Database:
+    try:
+        return databases(current_app)[name]
+    except KeyError:
+        raise LookupError(f"no database is registered under the name {name!r}") from None
+
+
+def _bind(app: Flask) -> None:
+    app.app_ctx_globals_class = RequestGlobals
+    # Flask runs after_request functions last registered first: the commit comes after the app's own.
+    app.after_request(_finish)
+    app.teardown_appcontext(_give_back)
+
+
+def _borrow(database: Database) -> _Lease:
+    started = time.perf_counter()
+    spent = timings.of(request.environ) if has_request_context() else {}
+    try:
+        connection = cast(Connection, database.open().getconn())
+    finally:
+        timings.add(spent, "pool", time.perf_counter() - started)
+    read_only = has_request_context() and request.method in SAFE_METHODS
+    connection.begin_request(read_only, database.statement_timeout, database.cursor_factory, spent)
+    return _Lease(database, connection)
+
+
+def _finish(response: Response) -> Response:
+    """Commit what the request wrote, or undo it when the answer is an error.
+
+    Runs before the answer leaves: a commit that fails must not be answered with a success.
+    """
+    leases: dict[str, _Lease] = g.get(_LEASES, {})
+    for name, lease in leases.items():
+        if not lease.connection.read_only:
+            _end_transaction(name, lease.connection, commit=response.status_code < 400)
+    return response
+
+
+def _end_transaction(name: str, connection: Connection, *, commit: bool) -> None:
+    if not commit:
+        if not connection.closed:
+            connection.rollback()
+    elif connection.closed:
+        raise ConnectionLost(name)
+    else:
+        connection.commit()
+
+
+def _give_back(_exc: BaseException | None) -> None:
+    leases: dict[str, _Lease] = g.pop(_LEASES, {})
+    for lease in leases.values():
+        lease.connection.end_request()
+        lease.database.open().putconn(lease.connection)

@@ -1,0 +1,166 @@
+"""Every error as one shape: application/problem+json (RFC 9457), with the request id.
+
+Owns the table from exception or SQLSTATE to status and text. An answer never carries SQL, names from
+the schema or a stack trace: those go to the log, under the same request id.
+"""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import psycopg2
+import werkzeug.exceptions
+from connexion.exceptions import ProblemException
+from psycopg2.pool import PoolError
+from starlette.exceptions import HTTPException
+
+from swagger_server import encoder, request_id
+from swagger_server.serving import BodyTooLarge, Response, ServerBusy
+
+log = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """An error answer. `extra` become further members of the body."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        title: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.title = title or _phrase(status)
+        self.headers = dict(headers or {})
+        self.extra = extra
+
+
+class BadRequest(Problem):
+    """400: the request asks for something that cannot be understood."""
+
+    def __init__(self, detail: str, **extra: Any) -> None:
+        super().__init__(400, detail, **extra)
+
+
+class NotFound(Problem):
+    """404: there is nothing under that key."""
+
+    def __init__(self, detail: str, **extra: Any) -> None:
+        super().__init__(404, detail, **extra)
+
+
+_UNAVAILABLE = (503, "The database is not available at the moment. Please try again shortly.")
+_CONFLICT = (409, "The request conflicts with data that is stored already.")
+_INVALID = (400, "The database refused a value of the request.")
+
+SQLSTATES: Mapping[str, tuple[int, str]] = {
+    "08": _UNAVAILABLE,
+    "22": _INVALID,
+    "23502": _INVALID,
+    "23503": (409, "The request refers to something that does not exist, or that is still referred to."),
+    "23505": _CONFLICT,
+    "23P01": _CONFLICT,
+    "23514": _INVALID,
+    "40001": (409, "Another request changed the same data at the same time. Please try again."),
+    "40P01": (409, "Another request changed the same data at the same time. Please try again."),
+    "42501": (403, "This is not allowed."),
+    "53": _UNAVAILABLE,
+    "57014": (504, "The database took too long to answer."),
+    "57P0": _UNAVAILABLE,
+}
+"""SQLSTATE, or the beginning of one, to status and text; the longest beginning counts.
+
+Source of the codes: PostgreSQL's documentation, appendix A.
+"""
+
+_INTERNAL = (500, "The server could not answer this request. The error has been logged.")
+
+
+def describe(exc: Exception, *, method: str = "GET", retry_after: int = 1) -> Problem:
+    """The problem that an exception is to the client. `retry_after` (seconds) goes with every 503."""
+    problem = _describe(exc, method)
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        problem.headers.setdefault("Retry-After", str(retry_after))
+    return problem
+
+
+def _describe(exc: Exception, method: str) -> Problem:
+    if isinstance(exc, Problem):
+        return exc
+    if isinstance(exc, PoolError):
+        return Problem(503, "All database connections are busy or unavailable. Please try again shortly.")
+    if isinstance(exc, psycopg2.Error):
+        return _describe_database_error(exc, method)
+    if isinstance(exc, ProblemException):
+        return Problem(exc.status, exc.detail or _phrase(exc.status), headers=exc.headers)
+    if isinstance(exc, HTTPException):
+        return _describe_http(exc.status_code, exc.detail, exc.headers)
+    if isinstance(exc, werkzeug.exceptions.HTTPException):
+        return _describe_http(exc.code or 500, exc.description, None)
+    if isinstance(exc, BodyTooLarge):
+        return Problem(413, str(exc))
+    if isinstance(exc, ServerBusy):
+        return Problem(503, "The server is busy. Please try again shortly.")
+    return Problem(*_INTERNAL)
+
+
+def _describe_http(status: int, detail: str | None, headers: Mapping[str, str] | None) -> Problem:
+    text = _HTTP_TEXTS.get(status, detail or _phrase(status))
+    return Problem(status, text, headers=headers)
+
+
+_HTTP_TEXTS = {
+    404: "There is nothing at this address.",
+    405: "This address does not answer that method.",
+    500: _INTERNAL[1],
+}
+
+
+def _describe_database_error(exc: psycopg2.Error, method: str) -> Problem:
+    sqlstate = exc.pgcode
+    if sqlstate == "25006":
+        # On a write, a primary that became a standby; on a read, a controller that writes in a GET.
+        return Problem(*(_INTERNAL if method in ("GET", "HEAD") else _UNAVAILABLE))
+    if sqlstate is None:
+        lost = isinstance(exc, psycopg2.OperationalError | psycopg2.InterfaceError)
+        return Problem(*(_UNAVAILABLE if lost else _INTERNAL))
+    beginnings = (sqlstate[:length] for length in (5, 4, 2))
+    return Problem(*next((SQLSTATES[b] for b in beginnings if b in SQLSTATES), _INTERNAL))
+
+
+def answer(problem: Problem, path: str) -> Response:
+    """The problem as an answer to a request for `path`."""
+    body = {
+        "type": "about:blank",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": path,
+        "request_id": request_id.current.get(),
+        **problem.extra,
+    }
+    headers = [("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store"), *problem.headers.items()]
+    return Response(problem.status, headers, [encoder.dumps(body).encode()])
+
+
+def report(exc: Exception, problem: Problem) -> None:
+    """Log what the client is not told: the stack of a 500, the cause of any other 5xx, in one record."""
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("%s: %s", type(exc).__name__, exc, exc_info=exc)
+    elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("%s: %s", type(exc).__name__, str(exc).strip())
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"

@@ -1,0 +1,21 @@
+"""Serving a Connexion FlaskApp to any gunicorn worker, WSGI or ASGI, from synchronous controllers.
+
+Owns the way of a request from the server to the app and back: `Application` speaks both protocols and
+runs every request on one thread from beginning to end (the worker's own under WSGI, one of a bounded
+number under ASGI); `connexion_handler` makes a Connexion app such a synchronous `Handler`.
+Must not know: the database, the settings, or what the API is about.
+"""
+
+from swagger_server.serving.application import Application
+from swagger_server.serving.connexion_app import connexion_handler
+from swagger_server.serving.messages import BodyTooLarge, Handler, Request, Response, ServerBusy
+
+__all__ = [
+    "Application",
+    "BodyTooLarge",
+    "Handler",
+    "Request",
+    "Response",
+    "ServerBusy",
+    "connexion_handler",
+]

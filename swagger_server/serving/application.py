@@ -1,0 +1,237 @@
+"""One application object for both protocols, so that every gunicorn worker class can load it.
+
+Owns reading the body, the one thread hop under ASGI, sending, and the start and stop of a worker.
+Every server calls differently: WSGI workers with (environ, start_response), ASGI ones with
+(scope, receive, send), and uvicorn, which takes a plain callable for ASGI 2, with (scope) alone.
+"""
+
+import asyncio
+import contextvars
+import functools
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from swagger_server.serving import translate
+from swagger_server.serving.messages import (
+    BodyTooLarge,
+    Environ,
+    Handler,
+    Request,
+    Response,
+    Scope,
+    ServerBusy,
+)
+from swagger_server.serving.reasons import status_line
+
+log = logging.getLogger(__name__)
+
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+
+class Application:
+    """A WSGI and ASGI application in front of a synchronous handler.
+
+    `threads` is how many requests an ASGI worker runs at once; one that has waited for a thread for
+    more than `max_wait` seconds reaches the handler with `refusal` set to ServerBusy, and one whose
+    body is longer than `max_body` bytes with BodyTooLarge. `immediate` answers the paths that must not
+    wait for a thread (it must not block). `on_start` and `on_stop` run once in each worker process:
+    by the lifespan events of ASGI servers, or by `start()` and `stop()`, which whoever loads the
+    application under WSGI calls.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        threads: int = 20,
+        max_wait: float = 5.0,
+        max_body: int = 1_048_576,
+        immediate: Mapping[str, Handler] | None = None,
+        on_start: Callable[[], None] = lambda: None,
+        on_stop: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.handler = handler
+        self._threads = threads
+        self._max_wait = max_wait
+        self._max_body = max_body
+        self._immediate = dict(immediate or {})
+        self._on_start = on_start
+        self._on_stop = on_stop
+        self._executor: ThreadPoolExecutor | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        if len(args) == 3:
+            return self.asgi(*args)
+        if len(args) == 2:
+            return self.wsgi(*args)
+        return functools.partial(self.asgi, *args)
+
+    def start(self) -> None:
+        """Make this process ready for requests; raises what `on_start` raises."""
+        self._on_start()
+
+    def stop(self) -> None:
+        """Give back what `start` took. Requests under way should have ended."""
+        self._on_stop()
+
+    # WSGI
+
+    def wsgi(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer on the calling thread."""
+        response = self._answer(self._read_wsgi(environ))
+        start_response(status_line(response.status), response.headers)
+        return _Body(response)
+
+    def _read_wsgi(self, environ: Environ) -> Request:
+        body, refusal = b"", None
+        if _has_body(environ):
+            body = environ["wsgi.input"].read(self._max_body + 1)
+            if len(body) > self._max_body:
+                body, refusal = b"", BodyTooLarge(self._max_body)
+        translate.set_body(environ, body)
+        return Request(environ, translate.scope_from_environ(environ), body, refusal)
+
+    def _answer(self, request: Request) -> Response:
+        handler = self._immediate.get(request.path, self.handler)
+        try:
+            return handler(request)
+        except Exception:
+            log.exception("%s %s", request.method, request.path)
+            return Response(500, [("Content-Type", "text/plain")], [b"Internal Server Error"])
+
+    # ASGI
+
+    async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer on one of the threads; the event loop only reads and sends."""
+        if scope["type"] == "http":
+            await self._asgi_http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            raise NotImplementedError(f"{scope['type']} connections are not served")
+
+    async def _asgi_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = await self._read_asgi(scope, receive)
+        if request is None:
+            return
+        if scope["path"] in self._immediate:
+            response = self._answer(request)
+        else:
+            response = await self._on_thread(request)
+        await self._send(response, send)
+
+    async def _read_asgi(self, scope: Scope, receive: Receive) -> Request | None:
+        chunks, length, refusal = [], 0, None
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            chunks.append(message.get("body", b""))
+            length += len(chunks[-1])
+            more = message.get("more_body", False)
+            if length > self._max_body:
+                chunks, more, refusal = [], False, BodyTooLarge(self._max_body)
+        body = b"".join(chunks)
+        environ = translate.environ_from_scope(scope, body)
+        scope = {**scope, "headers": _with_length(scope["headers"], environ)}
+        return Request(environ, scope, body, refusal)
+
+    async def _on_thread(self, request: Request) -> Response:
+        submitted = self._threads_of_this_process().submit(
+            contextvars.copy_context().run, self._answer_in_turn, request, time.monotonic()
+        )
+        try:
+            return await asyncio.wrap_future(submitted)
+        except asyncio.CancelledError:
+            # The client is gone. The handler runs to its end, and its response is closed unsent.
+            submitted.add_done_callback(_discard)
+            raise
+
+    def _answer_in_turn(self, request: Request, arrived: float) -> Response:
+        waited = time.monotonic() - arrived
+        if waited > self._max_wait:
+            request.refusal = ServerBusy(waited)
+        return self._answer(request)
+
+    def _threads_of_this_process(self) -> ThreadPoolExecutor:
+        # Made on first use: threads would not survive the fork of a preloaded application.
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="request")
+        return self._executor
+
+    async def _send(self, response: Response, send: Send) -> None:
+        try:
+            await send({"type": "http.response.start", "status": response.status, "headers": _raw(response)})
+            whole = response.whole
+            if whole is None:
+                await self._send_stream(response, send)
+            else:
+                await send({"type": "http.response.body", "body": whole})
+        finally:
+            await self._close(response)
+
+    async def _send_stream(self, response: Response, send: Send) -> None:
+        loop, chunks = asyncio.get_running_loop(), response.chunks()
+        threads = self._threads_of_this_process()
+        while (chunk := await loop.run_in_executor(threads, next, chunks, None)) is not None:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _close(self, response: Response) -> None:
+        if response.whole is not None:
+            response.close()
+        else:
+            loop = asyncio.get_running_loop()
+            await asyncio.shield(loop.run_in_executor(self._threads_of_this_process(), response.close))
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(None, self.start)
+        except Exception as exc:
+            await send({"type": "lifespan.startup.failed", "message": str(exc)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await loop.run_in_executor(None, self.stop)
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class _Body:
+    """A response's body as WSGI wants it: iterated at most once, and always closed by the server."""
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._response.chunks()
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def _has_body(environ: Environ) -> bool:
+    return bool(environ.get("CONTENT_LENGTH", "0") not in ("", "0") or environ.get("HTTP_TRANSFER_ENCODING"))
+
+
+def _with_length(headers: list[tuple[bytes, bytes]], environ: Environ) -> list[tuple[bytes, bytes]]:
+    """The headers for a body that is in memory: its length, and no word of chunks."""
+    if "CONTENT_LENGTH" not in environ:
+        return headers
+    kept = [(k, v) for k, v in headers if k not in (b"content-length", b"transfer-encoding")]
+    return [*kept, (b"content-length", environ["CONTENT_LENGTH"].encode())]
+
+
+def _raw(response: Response) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+
+
+def _discard(finished: "Future[Response]") -> None:
+    if not finished.cancelled() and finished.exception() is None:
+        finished.result().close()

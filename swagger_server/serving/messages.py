@@ -1,0 +1,113 @@
+"""The request and the response as the serving layer passes them on, whatever protocol they came by."""
+
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from swagger_server.timings import ENVIRON_KEY, Timings
+
+Environ = dict[str, Any]
+Scope = MutableMapping[str, Any]
+
+
+class BodyTooLarge(Exception):
+    """The request's body is longer than the `limit`, in bytes; the rest of it is not read."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request body is larger than {limit} bytes.")
+        self.limit = limit
+
+
+class ServerBusy(Exception):
+    """No thread was free for the request within `waited` seconds."""
+
+    def __init__(self, waited: float) -> None:
+        super().__init__(f"All threads of this worker were busy for {waited:.1f} s.")
+        self.waited = waited
+
+
+@dataclass(slots=True)
+class Request:
+    """A whole request. `environ` is WSGI's view of it and `scope` ASGI's; `body` is read already.
+
+    `refusal` is what the serving layer found wrong before any handler ran (BodyTooLarge, ServerBusy):
+    the handler turns it into an answer in the shape of its other errors.
+    """
+
+    environ: Environ
+    scope: Scope
+    body: bytes
+    refusal: Exception | None = None
+    timings: Timings = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.environ[ENVIRON_KEY] = self.timings
+
+    @property
+    def method(self) -> str:
+        return str(self.environ["REQUEST_METHOD"])
+
+    def set_method(self, method: str) -> None:
+        """Have the request handled as one of another method."""
+        self.environ["REQUEST_METHOD"] = self.scope["method"] = method
+
+    @property
+    def path(self) -> str:
+        return str(self.scope["path"])
+
+    def header(self, name: str) -> str | None:
+        """One header by its lower-case name, or None."""
+        key = name.upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = f"HTTP_{key}"
+        value = self.environ.get(key)
+        return None if value is None else str(value)
+
+    @property
+    def operation(self) -> str | None:
+        """The operationId the request was routed to, known once it was handled."""
+        routing = self.scope.get("extensions", {}).get("connexion_routing", {})
+        operation: str | None = routing.get("operation_id")
+        return operation
+
+
+@dataclass(slots=True)
+class Response:
+    """Status, headers and body. A list as `body` is whole; any other iterable is streamed as it comes.
+
+    `close` must be called exactly once by whoever sends the response, sent to its end or not.
+    """
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: Iterable[bytes]
+    close: Callable[[], None] = lambda: None
+
+    @property
+    def whole(self) -> bytes | None:
+        """The body as bytes, or None when it is a stream."""
+        return b"".join(self.body) if isinstance(self.body, list) else None
+
+    def header(self, name: str) -> str | None:
+        """The first header of that name, case ignored, or None."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), None)
+
+    def set_header(self, name: str, value: str) -> None:
+        """Set a header, replacing those of the same name."""
+        wanted = name.lower()
+        self.headers = [(key, old) for key, old in self.headers if key.lower() != wanted]
+        self.headers.append((name, value))
+
+    def vary(self, name: str) -> None:
+        """Say that the answer depends on the request header `name`."""
+        names = self.header("vary")
+        self.set_header("Vary", f"{names}, {name}" if names else name)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body's pieces, empty ones left out."""
+        return (chunk for chunk in self.body if chunk)
+
+
+Handler = Callable[[Request], Response]
+"""Answers a request on the calling thread, however long that takes. What it raises becomes a bare 500."""

@@ -1,0 +1,110 @@
+"""The psycopg2 connection and cursors of a request: read-only statements, their time limit, their time.
+
+A safe method's statements run in autocommit, each in one message that makes its implicit transaction
+READ ONLY with a statement_timeout: no round trip of its own, nothing left in the session, and right
+behind a pooler in transaction mode. Must not know Flask or the pool.
+"""
+
+import functools
+import time
+from collections.abc import Iterable
+from typing import Any, Self, cast
+
+import psycopg2.extensions
+from psycopg2 import sql
+from psycopg2.extensions import STATUS_READY
+
+from swagger_server.timings import Timings, add
+
+_Cursor = psycopg2.extensions.cursor
+
+
+class Connection(psycopg2.extensions.connection):
+    """A pooled connection. Between `begin_request` and `end_request` it belongs to one request."""
+
+    read_only: bool = False
+    prefix: bytes = b""
+    timings: Timings | None = None
+    _request_cursor: type[_Cursor] = _Cursor
+
+    def begin_request(
+        self,
+        read_only: bool,
+        statement_timeout: float,
+        cursor_factory: type[_Cursor] | None,
+        timings: Timings,
+    ) -> None:
+        """Prepare for a request; no message is sent. `timings` collects the seconds in SQL as "sql"."""
+        self.autocommit = read_only
+        self.read_only = read_only
+        self.prefix = _prefix(read_only, statement_timeout)
+        self.timings = timings
+        self._request_cursor = cursor_factory or _Cursor
+
+    def end_request(self) -> None:
+        """Forget the request. Whatever transaction is open is left to the pool to roll back."""
+        self.read_only, self.prefix, self.timings = False, b"", None
+
+    # The stubs' overloads cannot be written for a class that is made at run time.
+    def cursor(  # type: ignore[override]
+        self, name: str | None = None, cursor_factory: Any = None, **options: Any
+    ) -> Any:
+        """A cursor of the given class (default: the database's) that keeps to the request's rules."""
+        if self.timings is not None:
+            cursor_factory = _bound(cast(type[_Cursor], cursor_factory or self._request_cursor))
+        return super().cursor(name, cursor_factory, **options)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        if self.read_only:
+            # Named cursors, which cannot carry the prefix themselves, need it too.
+            with super().cursor() as cursor:
+                cursor.execute(self.prefix)
+        return self
+
+
+class _Bound(_Cursor):
+    """What a request's cursor adds to a cursor class: the prefix, and the time spent."""
+
+    def execute(self, query: Any, vars: Any = None) -> None:
+        connection = cast(Connection, self.connection)
+        if connection.prefix and self.name is None and connection.status == STATUS_READY:
+            # No transaction is open: this message is one, or begins one.
+            query, vars = connection.prefix + self.mogrify(query, vars), None
+        started = time.perf_counter()
+        try:
+            super().execute(query, vars)
+        finally:
+            if connection.timings is not None:
+                add(connection.timings, "sql", time.perf_counter() - started)
+
+    def executemany(self, query: Any, vars_list: Iterable[Any]) -> None:
+        for values in vars_list:
+            self.execute(query, values)
+
+    def callproc(self, procname: Any, parameters: Any = ()) -> Any:
+        function = sql.SQL(".").join(sql.Identifier(part) for part in procname.split("."))
+        marks = sql.SQL(", ").join([sql.Placeholder()] * len(parameters))
+        self.execute(sql.SQL("SELECT * FROM {}({})").format(function, marks), parameters)
+        return parameters
+
+    def copy_expert(self, query: Any, file: Any, size: int = 8192) -> None:
+        connection = cast(Connection, self.connection)
+        if not connection.read_only or connection.status != STATUS_READY:
+            super().copy_expert(query, file, size)
+            return
+        with connection:
+            super().copy_expert(query, file, size)
+
+
+@functools.cache
+def _bound(factory: type[_Cursor]) -> type[_Cursor]:
+    return type(f"Bound{factory.__name__}", (_Bound, factory), {})
+
+
+@functools.cache
+def _prefix(read_only: bool, statement_timeout: float) -> bytes:
+    parts = ["SET TRANSACTION READ ONLY"] if read_only else []
+    if statement_timeout:
+        parts.append(f"SET LOCAL statement_timeout = {round(statement_timeout * 1000)}")
+    return "".join(f"{part}; " for part in parts).encode()

@@ -16,6 +16,9 @@ from pythonjsonlogger.json import JsonFormatter
 from swagger_server import request_id
 from swagger_server.config import ServerSettings
 
+ACCESS = "swagger_server.access"
+"""The logger of the requests: always one line each, whatever is in the path."""
+
 # What every record has, and what only repeats the message: the rest are fields that somebody gave.
 _NO_FIELD = frozenset(logging.makeLogRecord({}).__dict__) | {
     "message",
@@ -80,6 +83,12 @@ def _fields(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
     return ((name, value) for name, value in record.__dict__.items() if name not in _NO_FIELD)
 
 
+def _unsaid_fields(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
+    """The fields that the message does not hold already, as one of its arguments."""
+    said = record.args if isinstance(record.args, tuple) else ()
+    return ((name, value) for name, value in _fields(record) if not any(value is arg for arg in said))
+
+
 class _Text(logging.Formatter):
     """TIME LEVEL [PID] LOGGER MESSAGE key=value ...; further lines, of a traceback say, are indented.
 
@@ -88,12 +97,17 @@ class _Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         head = f"{_timestamp(record)} {record.levelname} [{record.process}] {record.name}"
-        fields = "".join(f" {name}={_value(value)}" for name, value in _fields(record))
-        return f"{head} {_printable(record.getMessage())}{fields}{self._trace(record)}"
+        fields = "".join(f" {name}={_value(value)}" for name, value in _unsaid_fields(record))
+        return f"{head} {_message(record)}{fields}{self._trace(record)}"
 
     def _trace(self, record: logging.LogRecord) -> str:
         texts = (self.formatException(record.exc_info) if record.exc_info else "", record.stack_info)
         return "".join(f"\n    {_printable(text)}" for text in texts if text)
+
+
+def _message(record: logging.LogRecord) -> str:
+    text = _printable(record.getMessage())
+    return text.replace("\n    ", "\\x0a") if record.name == ACCESS else text
 
 
 def _printable(text: str) -> str:

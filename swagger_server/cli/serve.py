@@ -1,0 +1,90 @@
+"""`serve`: prepare the database, say where everything is, and become gunicorn."""
+
+import argparse
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from swagger_server.cli.database import CommandError
+from swagger_server.config import Settings, load_settings
+from swagger_server.prepare import prepare
+
+APPLICATION = "swagger_server.wsgi"
+GUNICORN_CONFIG = Path(__file__).resolve().parents[2] / "gunicorn.conf.py"
+DEFAULT_BIND = "127.0.0.1:8080"
+DEFAULT_WORKERS = "4"
+
+
+def add(commands: Any) -> argparse.ArgumentParser:
+    """Declare the command. What it does not know is gunicorn's, so nothing may be abbreviated."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "serve",
+        help="start the service",
+        usage="%(prog)s [-h] [-w N] [-b ADDRESS] [gunicorn's arguments ...]",
+        description="Start the service under gunicorn; with the embedded database, fill that first.",
+        epilog="Every other argument goes to gunicorn as it is, such as -k gthread or --preload.",
+        allow_abbrev=False,
+    )
+    workers = os.environ.get("WEB_CONCURRENCY") or DEFAULT_WORKERS
+    parser.add_argument(
+        "-w", "--workers", type=int, default=workers, metavar="N", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "-b",
+        "--bind",
+        action="append",
+        metavar="ADDRESS",
+        help=f"HOST:PORT or unix:PATH; may be given again (default: {DEFAULT_BIND})",
+    )
+    return parser
+
+
+def run(arguments: argparse.Namespace, rest: Sequence[str]) -> int:
+    """Serve until a signal ends gunicorn; its exit status is ours."""
+    settings = load_settings()
+    if importlib.util.find_spec("gunicorn") is None:
+        raise CommandError("gunicorn is not installed: pip install -r requirements.txt")
+    prepare(settings)
+    binds = arguments.bind or [DEFAULT_BIND]
+    for line in _addresses(binds, settings):
+        print(line, flush=True)
+    return _become_gunicorn([f"-w{arguments.workers}", *(f"-b{bind}" for bind in binds), *rest])
+
+
+def _addresses(binds: Sequence[str], settings: Settings) -> list[str]:
+    """Where a browser on this machine finds the page and Swagger UI; a Unix socket is only named."""
+    url = _url(binds[0])
+    if url is None:
+        return [f"Socket:     {binds[0]}"]
+    swagger_ui = [f"Swagger UI: {url}/ui/"] if settings.server.swagger_ui else []
+    return [f"Page:       {url}/", *swagger_ui]
+
+
+def _url(bind: str) -> str | None:
+    host, _, port = bind.rpartition(":")
+    if bind.startswith(("unix:", "fd:")) or not port.isdigit():
+        return None
+    anywhere = host in ("", "0.0.0.0", "[::]")  # noqa: S104 - compared, not bound
+    return f"http://{'localhost' if anywhere else host}:{port}"
+
+
+def _become_gunicorn(arguments: Sequence[str]) -> int:
+    """Run gunicorn in this process: as a user of the embedded server it must live as long as the workers.
+
+    argv[0] is what gunicorn starts again when it is told to replace itself (SIGUSR2).
+    """
+    from gunicorn import __main__ as gunicorn_main
+    from gunicorn.app.wsgiapp import run as run_gunicorn
+
+    sys.argv = [str(gunicorn_main.__file__), *_config(arguments), *arguments, APPLICATION]
+    run_gunicorn(prog="gunicorn")
+    return 0
+
+
+def _config(arguments: Sequence[str]) -> list[str]:
+    """The checkout's gunicorn.conf.py from whatever folder, unless another one is named."""
+    named = any(item.startswith(("-c", "--config")) for item in arguments)
+    return [] if named or not GUNICORN_CONFIG.exists() else ["-c", str(GUNICORN_CONFIG)]

@@ -1,0 +1,89 @@
+"""The databases as they must be before the service starts: how each is reached, the embedded one filled.
+
+Somebody's own database is never touched: its schema is its owner's (`python -m swagger_server migrate`).
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection
+
+from swagger_server import sample, schema
+from swagger_server.config import Settings
+from swagger_server.config.settings import DEFAULT_DATABASE
+from swagger_server.embedded import EmbeddedError, ensure_running
+
+# Any number but those of the migrations and of the loading, which lock for themselves within this one.
+_FILL_LOCK = 7_221_300_553
+_LOCK_SQL = "SELECT pg_try_advisory_lock(%s)"
+_UNLOCK_SQL = "SELECT pg_advisory_unlock(%s)"
+_LOCK_POLL = 0.05  # seconds
+
+
+def prepare(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Arguments for psycopg2.connect by the name of the database; "default" is always there.
+
+    Where the settings name no default database the embedded one is started or joined, migrated, and filled
+    with the places when it has none: seconds at the first time, milliseconds later. Any number of processes
+    may do so at once. Raises EmbeddedError. Connects to no other database.
+    """
+    named = {name: database.connect_kwargs() for name, database in settings.databases.items()}
+    if not settings.uses_embedded:
+        return named
+    return {DEFAULT_DATABASE: prepare_embedded(settings), **named}
+
+
+def prepare_embedded(settings: Settings) -> dict[str, Any]:
+    """Start or join the embedded server, fill it if need be, and return its connect arguments."""
+    arguments = ensure_running(settings.embedded.data).connect_kwargs
+    try:
+        with closing(psycopg2.connect(**arguments)) as conn:
+            if not _is_filled(conn):
+                _fill(conn)
+    except (psycopg2.Error, sample.SampleError) as error:
+        reason = " ".join(str(error).split())
+        raise EmbeddedError(f"The embedded database cannot be filled: {reason}") from error
+    return dict(arguments)
+
+
+def _is_filled(conn: connection) -> bool:
+    filled = schema.current_version(conn) >= schema.SCHEMA_VERSION and sample.is_loaded(conn)
+    conn.rollback()  # both only read; who goes on must not be in a transaction
+    return filled
+
+
+def _fill(conn: connection) -> None:
+    """Migrate and load; whoever waited for the lock finds the work done and does nothing."""
+    with fill_lock(conn):
+        schema.migrate(conn)
+        if not _is_filled(conn):
+            sample.load_places(conn, progress=sys.stderr.isatty())
+
+
+@contextmanager
+def fill_lock(conn: connection) -> Iterator[None]:
+    """Hold the database's lock on filling it within the block; waits for as long as another process has it.
+
+    Waits by asking again and again, since a query that waits in the server cannot be ended by Ctrl-C.
+    """
+    while not _query(conn, _LOCK_SQL):
+        time.sleep(_LOCK_POLL)
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            _query(conn, _UNLOCK_SQL)
+
+
+def _query(conn: connection, sql: str) -> bool:
+    """Ask for or give up the lock, outside of any transaction: it belongs to the session."""
+    conn.rollback()
+    with conn.cursor() as cur:
+        cur.execute(sql, (_FILL_LOCK,))
+        (answer,) = cur.fetchone() or (False,)
+    conn.rollback()
+    return bool(answer)

@@ -69,6 +69,10 @@ def search_key(text: str) -> str:
     "Saint-Étienne" -> "saint etienne", "Łódź" -> "lodz", "Xi'an" -> "xian", "МОСКВА" -> "москва". Folding a
     key again changes nothing. A text without any letter or digit gives "".
     """
+    lower = text.lower() if text.isascii() else _decompose(_decompose(text).casefold())
+    return " ".join(lower.translate(_FOLDS).split())
+
+
+def _decompose(text: str) -> str:
     # Hangul stays taken apart: a syllable that is still being typed is then a prefix of the whole one.
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return " ".join(plain.translate(_FOLDS).split())
+    return unicodedata.normalize("NFKD", text)

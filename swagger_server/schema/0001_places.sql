@@ -6,6 +6,8 @@
 -- (swagger_server/search_key.py), because unaccent() is not immutable and folds less. It has the collation "C":
 -- a plain index on it then answers =, LIKE 'prefix%', ranges and ORDER BY alike, and sorts the same on every server.
 --
+-- Unique codes are deferrable: in a new version of the data a code may have moved from one row to another.
+--
 -- Positions. `position` is the point on the unit sphere: no seam at the date line, no trouble at the poles, and its
 -- GiST index finds the nearest. It is generated from lat and lon, so it cannot disagree with them.
 
@@ -48,7 +50,7 @@ COMMENT ON COLUMN language.code IS 'ISO 639-1 where there is one, else ISO 639-3
 
 CREATE TABLE country (
     iso2               text PRIMARY KEY,
-    iso3               text NOT NULL UNIQUE,
+    iso3               text NOT NULL UNIQUE DEFERRABLE,
     iso_numeric        integer NOT NULL,
     name               text NOT NULL,
     search_key         text COLLATE "C" NOT NULL,
@@ -117,10 +119,10 @@ CREATE INDEX city_country_population ON city (country_iso2, population DESC, id)
 CREATE INDEX city_subdivision_population ON city (subdivision_code, population DESC, id);
 CREATE INDEX city_timezone ON city (timezone_name);
 CREATE INDEX city_position ON city USING gist (position);
+-- Typos in own names, which is nearly all of them: 34,000 keys, 1 to 2 ms.
+CREATE INDEX city_trigram ON city USING gin (search_key gin_trgm_ops);
 
--- Deferred: a country names its capital and a city its country, so one of them has to come first.
-ALTER TABLE country ADD CONSTRAINT country_capital_city_id_fkey
-    FOREIGN KEY (capital_city_id) REFERENCES city DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE country ADD FOREIGN KEY (capital_city_id) REFERENCES city;
 CREATE INDEX country_capital ON country (capital_city_id);
 
 -- One row for each different key: "Pariz" and "Pariž" are one. The primary key also answers "the names of this city".
@@ -135,12 +137,12 @@ COMMENT ON COLUMN city_name.kind IS '0 the own name, 1 an alternate name, 2 a th
 
 -- Prefix: search_key LIKE 'munch%'. The other columns ride along, so that ranking reads no table pages.
 CREATE INDEX city_name_prefix ON city_name (search_key) INCLUDE (city_id, kind);
--- Typos: search_key % 'munchn'.
+-- Typos in any name ("colonge" for Köln): 320,000 keys, 5 to 20 ms, for what city_trigram does not find.
 CREATE INDEX city_name_trigram ON city_name USING gin (search_key gin_trgm_ops);
 
 CREATE TABLE airport (
     icao              text PRIMARY KEY,
-    iata              text UNIQUE,
+    iata              text UNIQUE DEFERRABLE,
     name              text NOT NULL,
     search_key        text COLLATE "C" NOT NULL,
     city_text         text,

@@ -1,0 +1,396 @@
+"""The pool: lends connections, takes them back, and ties the parts together.
+
+The way of a connection: opened in the background (opening), held in a place (slots), checked when it is lent
+(checking), noted while it is used (session), cleaned in the background when it needs it (resetting), watched
+all the time (housekeeping). A caller's thread does no I/O but for closing; nobody does any under the lock.
+"""
+
+import logging
+import random
+import weakref
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager, suppress
+from time import monotonic
+from typing import Any
+
+import psycopg2
+from psycopg2 import extensions
+
+from swagger_server.pool import forking, resetting
+from swagger_server.pool.checking import Handle, survives_reading
+from swagger_server.pool.errors import PoolClosed, PoolError, PoolFull, PoolTimeout, PoolUnavailable
+from swagger_server.pool.housekeeping import Housekeeper
+from swagger_server.pool.opening import Connector, Opener
+from swagger_server.pool.options import PoolOptions, check_size
+from swagger_server.pool.session import NotingConnection
+from swagger_server.pool.slots import Slot, Slots, Waiter
+from swagger_server.pool.stack import note_stack
+from swagger_server.pool.stats import Counters, PoolStats
+from swagger_server.pool.workers import Workers
+
+FIRST_WAIT = 2.0
+"""Seconds that the constructor waits for the first minconn connections."""
+
+logger = logging.getLogger("swagger_server.pool")
+
+
+class ConnectionPool:
+    """A pool of psycopg2 connections for many threads; takes the place of psycopg2's ThreadedConnectionPool.
+
+    Opens `minconn` connections and grows to at most `maxconn`; the further arguments are those of
+    psycopg2.connect. A database that is down neither raises nor hangs here: it is tried again in the
+    background. Sizes, options and connection parameters that cannot be right raise at once (ValueError,
+    psycopg2.ProgrammingError).
+    """
+
+    def __init__(
+        self,
+        minconn: int,
+        maxconn: int,
+        *connect_args: Any,
+        options: PoolOptions = PoolOptions(),  # noqa: B008 - frozen
+        **connect_kwargs: Any,
+    ) -> None:
+        self.minconn = int(minconn)
+        self.maxconn = int(maxconn)
+        check_size(self.minconn, self.maxconn)
+        self.options = options
+        self.closed = False
+        self._reset = options.reset
+        self._connector = Connector(*connect_args, **connect_kwargs)
+        self._inherited: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._set_up()
+        forking.renew_after_fork(self)
+        if self.minconn:
+            self._start()
+            self._opener.settled.wait(FIRST_WAIT)
+
+    def __repr__(self) -> str:
+        return f"<ConnectionPool {self.options.name!r}: {self._numbers()}>"
+
+    # Lending
+
+    def getconn(self, key: Hashable | None = None, timeout: float | None = None) -> extensions.connection:
+        """Lend a live connection; asking again with the same key gives the same one.
+
+        Waits for at most `timeout` seconds (`options.timeout` when None, not at all when 0). Raises
+        PoolTimeout, PoolUnavailable while the database is down, PoolFull when too many wait, PoolClosed.
+        """
+        if key is not None:
+            return self._lend_under(key, timeout)
+        slot = self._slots.take()
+        if slot is None or slot.readable():
+            slot = self._get_slowly(slot, timeout)
+        return _lend(slot)
+
+    @contextmanager
+    def connection(self, timeout: float | None = None) -> Iterator[extensions.connection]:
+        """Lend a connection for a block: commits at its end, rolls back on an exception, always gives it
+        back.
+
+        Waits and raises like `getconn`; a failing commit raises, too.
+        """
+        conn = self.getconn(timeout=timeout)
+        try:
+            yield conn
+            conn.commit()
+        except BaseException:
+            _roll_back_if_possible(conn)
+            raise
+        finally:
+            with suppress(
+                PoolClosed
+            ):  # closed meanwhile: nothing to give back, and the block's outcome stands
+                self.putconn(conn)
+
+    def _lend_under(self, key: Hashable, timeout: float | None) -> extensions.connection:
+        held = self._slots.held_under(key)
+        if held is not None:
+            return held  # type: ignore[no-any-return]
+        slot = self._slots.take()
+        if slot is None or slot.readable():
+            slot = self._get_slowly(slot, timeout)
+        faster = self._slots.bind(slot, key)
+        if faster is None:
+            return _lend(slot)
+        self.putconn(slot.conn)
+        return faster  # type: ignore[no-any-return]
+
+    def _get_slowly(self, slot: Slot | None, timeout: float | None) -> Slot:
+        """A live slot, when none was idle or the one that was needs a closer look."""
+        begun = monotonic()
+        patience = self.options.timeout if timeout is None else timeout
+        try:
+            while slot is None or not self._is_alive(slot):
+                slot = self._queue_up(begun + patience, patience, first=slot is not None)
+            return slot
+        finally:
+            self._counters.add_wait(monotonic() - begun)
+
+    def _queue_up(self, deadline: float, patience: float, first: bool) -> Slot:
+        self._start()
+        self._housekeeper.reclaim_dropped()
+        self._refuse_if_down()
+        waiter = Waiter()
+        if not self._slots.take_or_wait(waiter, first):
+            raise self._closed_or_full()
+        if waiter.slot is None:
+            self._opener.somebody_asks()
+            waiter.sleep(deadline - monotonic())
+            self._slots.leave_queue(waiter)
+        if waiter.error is not None:
+            raise waiter.error
+        if waiter.slot is None:
+            raise self._no_connection(patience)
+        return waiter.slot
+
+    def _refuse_if_down(self) -> None:
+        if not self._slots.idle and self._opener.outage.is_certain():
+            self._opener.somebody_asks()
+            self._counters.add("unavailable")
+            raise self._unavailable()
+
+    def _is_alive(self, slot: Slot) -> bool:
+        if not slot.readable() or survives_reading(slot.conn, slot.readable):
+            return True
+        self._lose(slot)
+        self._sweep()
+        return False
+
+    # Taking back
+
+    def putconn(self, conn: Any = None, key: Hashable | None = None, close: bool = False) -> None:
+        """Give a connection back, or the one lent under `key`; `close` closes it.
+
+        Never waits: an open transaction is rolled back, and a changed session cleaned, in the background.
+        Raises PoolError for a connection that is not lent, PoolClosed (after closing it) when the pool is
+        closed.
+        """
+        if conn is None:
+            conn = self._slots.held_under(key)
+        try:
+            if not close and self._may_lend_at_once(conn):
+                conn.forget_borrower()
+                outdated = self._slots.take_back(conn, monotonic())
+                if outdated is not None:
+                    self.retire(outdated)
+            else:
+                self._put_slowly(conn, close)
+        except KeyError:
+            self._refuse_unknown(conn)
+
+    def _may_lend_at_once(self, conn: Any) -> bool:
+        if not isinstance(conn, NotingConnection) or not conn.is_usable():
+            return False
+        return self._reset == "never" or (self._reset == "smart" and not conn.was_changed())
+
+    def _put_slowly(self, conn: Any, close: bool) -> None:
+        slot = self._slots.set_apart(conn, monotonic())
+        if close:
+            self.retire(slot)
+        elif conn.closed:
+            self._lose(slot)
+        else:
+            self._workers.run(lambda: self._clean(slot))
+
+    def _clean(self, slot: Slot) -> None:
+        conn = slot.conn
+        changed = not isinstance(conn, NotingConnection) or conn.was_changed()
+        thorough = self._reset == "always" or (self._reset == "smart" and changed)
+        outcome = resetting.make_ready(conn, thorough)
+        if outcome == "demoted":
+            self._counters.add("demoted")
+            self._discard(slot, replace=True)
+        elif outcome == "broken":
+            self._lose(slot)
+        elif slot.expires <= monotonic():
+            self.retire(slot)
+        else:
+            self._counters.add("cleaned")
+            self._readmit(slot)
+
+    def _refuse_unknown(self, conn: Any) -> None:
+        if self._slots.closed:
+            if conn is not None:
+                conn.close()
+            raise self._closed()
+        if conn not in self._inherited:
+            raise PoolError(f"pool {self.options.name!r}: trying to put unkeyed connection")
+
+    # Emptying places
+
+    def retire(self, slot: Slot) -> None:
+        """Close a connection that is no longer wanted."""
+        self._counters.add("retired")
+        self._discard(slot)
+
+    def _lose(self, slot: Slot) -> None:
+        """Give up a connection that turned out to be dead, and replace it."""
+        logger.debug("pool %r: a connection is lost", self.options.name)
+        self._counters.add("lost")
+        self._discard(slot, replace=True)
+
+    def _discard(self, slot: Slot, replace: bool = False) -> None:
+        # Closed before its place is free, so that the server never sees more than maxconn sessions.
+        if slot.conn is not None:
+            slot.conn.close()
+        slot.handle.close()
+        self._slots.drop(slot, replace)
+        self._opener.open_wanted()
+
+    def _readmit(self, slot: Slot) -> None:
+        slot.since = monotonic()
+        if not self._slots.readmit(slot):
+            self._discard(slot)
+
+    def _sweep(self) -> None:
+        """Take every idle connection out that has died."""
+        for slot in self._slots.pick_idle(lambda slot: slot.readable()):
+            if survives_reading(slot.conn, slot.readable):
+                self._readmit(slot)
+            else:
+                self._lose(slot)
+
+    def drain(self) -> None:
+        """Replace every connection: idle ones now, lent ones when they come back. Returns at once."""
+        for slot in self._slots.filled():
+            slot.expires = 0.0
+        for slot in self._slots.pick_idle(lambda slot: not slot.expires):
+            self._counters.add("retired")
+            self._discard(slot, replace=True)
+
+    def closeall(self) -> None:
+        """Close the pool and all its connections, lent ones included; waiting callers get PoolClosed.
+
+        Does not wait for the borrowers: their statements fail. Closing twice raises PoolClosed.
+        """
+        slots = self._slots.close()
+        if slots is None:
+            raise self._closed()
+        self.closed = True
+        self._slots.refuse_waiters(self._closed)
+        self._opener.stop()
+        self._housekeeper.stop()
+        for slot in slots:
+            self._close_for_good(slot)
+
+    def _close_for_good(self, slot: Slot) -> None:
+        conn = slot.conn
+        if conn is None:
+            # Lent: without cutting, close() would wait for the borrower's statement.
+            slot.handle.cut()
+            conn = slot.tether and slot.tether()
+        if conn is not None:
+            conn.close()
+        slot.handle.close()
+
+    # What the opener and the housekeeper call
+
+    def make_slot(self, conn: Any) -> Slot:
+        lifetime = self.options.max_lifetime * random.uniform(0.9, 1.0) or float("inf")
+        return Slot(conn, Handle(conn), monotonic() + lifetime, self._housekeeper.dropped.put)
+
+    def any_alive(self) -> bool:
+        """After a failed connect: does any connection still work, as far as its socket tells?"""
+        self._sweep()
+        return any(not slot.handle.has_hung_up() for slot in self._slots.filled())
+
+    def refuse_waiters(self) -> None:
+        """The database is down for too long."""
+        self._counters.add("unavailable", self._slots.refuse_waiters(self._unavailable))
+
+    def forget(self, slot: Slot) -> None:
+        """Free the place of a connection that was dropped."""
+        self._discard(slot)
+
+    # Life
+
+    def _set_up(self) -> None:
+        name = self.options.name
+        self._slots = Slots(self.minconn, self.maxconn, self.options.max_waiting)
+        self._counters = Counters()
+        self._workers = Workers(f"pool-{name}-worker")
+        self._opener = Opener(self._connector, self._slots, self._workers, self._counters, self)
+        self._housekeeper = Housekeeper(self._slots, self._counters, self)
+
+    def _start(self) -> None:
+        """Start the background, once in each process and not before it is needed: a fork keeps no threads."""
+        if self._slots.begin():
+            self._housekeeper.start()
+            self._opener.open_wanted()
+
+    def start_anew(self) -> None:
+        """In a child process: begin with nothing, and leave the parent's sessions alone."""
+        for slot in self._slots.inherited():
+            conn = slot.conn or (slot.tether and slot.tether())
+            slot.handle.abandon()
+            if conn is not None:
+                forking.disarm(conn)
+                self._inherited.add(conn)
+        self._set_up()
+        if self.closed:
+            self._slots.close()
+
+    # Numbers
+
+    def stats(self) -> PoolStats:
+        """How the pool stands, and what it has done since its start in this process."""
+        slots, outage = self._slots, self._opener.outage
+        return PoolStats(
+            name=self.options.name,
+            minconn=self.minconn,
+            maxconn=self.maxconn,
+            **slots.numbers(),
+            down=outage.since is not None,
+            down_for=outage.lasted(),
+            gets=slots.gets,
+            wait_histogram=self._counters.wait_histogram(),
+            waited=self._counters.waited,
+            longest_wait=self._counters.longest_wait,
+            **self._counters.counts(),
+        )
+
+    def _numbers(self) -> str:
+        """For messages: "total 3 of 20, idle 1, in use 2, ..."."""
+        numbers = self._slots.numbers()
+        total = numbers.pop("total")
+        rest = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in numbers.items())
+        return f"total {total} of {self.maxconn}, {rest}"
+
+    def _no_connection(self, patience: float) -> PoolError:
+        if self._opener.outage.since is not None:
+            self._counters.add("unavailable")
+            return self._unavailable()
+        self._counters.add("exhausted")
+        return PoolTimeout(
+            f"pool {self.options.name!r}: no connection within {patience:g} s: {self._numbers()}"
+        )
+
+    def _unavailable(self) -> PoolUnavailable:
+        outage = self._opener.outage
+        return PoolUnavailable(
+            f"pool {self.options.name!r}: the database is down for {outage.lasted():.1f} s: {outage.reason}"
+        )
+
+    def _closed(self) -> PoolClosed:
+        return PoolClosed(f"pool {self.options.name!r}: connection pool is closed")
+
+    def _closed_or_full(self) -> PoolError:
+        if self._slots.closed:
+            return self._closed()
+        self._counters.add("full")
+        return PoolFull(f"pool {self.options.name!r}: too many callers wait already: {self._numbers()}")
+
+
+def _lend(slot: Slot) -> extensions.connection:
+    """Let go of the connection: from here on only the borrower keeps it alive."""
+    slot.stack = note_stack()
+    conn: extensions.connection = slot.conn
+    slot.conn = None
+    return conn
+
+
+def _roll_back_if_possible(conn: extensions.connection) -> None:
+    if not conn.closed:
+        with suppress(psycopg2.Error):
+            conn.rollback()

@@ -1,0 +1,79 @@
+"""Cleaning a returned session, in the background, so that the next borrower finds it as it was opened."""
+
+import logging
+from typing import Any, Literal
+
+import psycopg2
+from psycopg2 import extensions, sql
+
+from swagger_server.pool.session import IDLE, NotingConnection
+from swagger_server.pool.statements import OWN_PREFIX
+
+Outcome = Literal["ready", "demoted", "broken"]
+
+logger = logging.getLogger("swagger_server.pool")
+
+# What DISCARD ALL does beyond psycopg2's reset(), but for DEALLOCATE ALL, which would drop the statements
+# that are prepared for everybody; the last statement finds those that the borrower prepared.
+_CLEAN = """
+CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES;
+SELECT name FROM pg_prepared_statements WHERE from_sql AND NOT starts_with(name, %s)
+"""
+
+_IS_READ_ONLY = "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool"
+
+
+def roll_back(connection: Any) -> None:
+    """End the borrower's transaction, if there is one."""
+    if connection.get_transaction_status() != IDLE:
+        connection.rollback()
+
+
+def clean(connection: Any) -> None:
+    """Take everything away that the borrower left, on both sides. A few round trips."""
+    connection.reset()  # ABORT, RESET ALL, SET SESSION AUTHORIZATION DEFAULT, and psycopg2's own notes
+    connection.autocommit = True
+    with connection.cursor(cursor_factory=extensions.cursor) as cursor:
+        cursor.execute(_CLEAN, (OWN_PREFIX,))
+        for (name,) in cursor.fetchall():
+            cursor.execute(sql.SQL("DEALLOCATE {}").format(sql.Identifier(name)))
+    _restore_home(connection)
+
+
+def _restore_home(connection: Any) -> None:
+    connection.autocommit = False
+    if not isinstance(connection, NotingConnection):
+        return
+    isolation_level, readonly, deferrable, connection.cursor_factory = connection.home_settings
+    connection.set_session(isolation_level, readonly, deferrable, connection.home_autocommit)
+    connection.forget_borrower()
+    connection.changed = connection.refused_write = False
+
+
+def is_demoted(connection: Any) -> bool:
+    """After a refused write: does the server itself refuse writes, rather than the borrower's own
+    transaction?
+    """
+    connection.autocommit = True
+    with connection.cursor(cursor_factory=extensions.cursor) as cursor:
+        cursor.execute(_IS_READ_ONLY)
+        (read_only,) = cursor.fetchone()
+    _restore_home(connection)
+    return bool(read_only)
+
+
+def make_ready(connection: Any, thorough: bool) -> Outcome:
+    """Make a returned connection ready for the next borrower, or say why it can't be."""
+    refused_write = getattr(connection, "refused_write", False)
+    try:
+        roll_back(connection)
+        if thorough:
+            clean(connection)
+        if refused_write and is_demoted(connection):
+            return "demoted"
+        if isinstance(connection, NotingConnection):
+            connection.forget_borrower()
+        return "ready"
+    except psycopg2.Error as error:
+        logger.debug("a returned connection could not be cleaned: %s", str(error).strip())
+        return "broken"

@@ -1,0 +1,170 @@
+"""What a borrower does to a connection: noted by the connection and its cursors, read by the pool afterwards.
+
+The noting classes slip in between the caller's own `connection_factory` or `cursor_factory` and psycopg2's
+base class, so that nothing changes for the caller and every `super()` call passes by here. Knows no pool.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from time import monotonic
+from typing import Any
+
+from psycopg2 import extensions
+from psycopg2.errors import ReadOnlySqlTransaction
+from psycopg2.sql import Composable
+
+from swagger_server.pool.statements import leaves_session_alone
+
+ClientSettings = tuple[Any, ...]
+
+IDLE = extensions.TRANSACTION_STATUS_IDLE
+
+
+class NotingConnection(extensions.connection):
+    """A psycopg2 connection that remembers whether its session was changed, and since when it is busy."""
+
+    changed = False
+    """A statement ran that may have left something behind in the session."""
+    refused_write = False
+    """A write was refused as read-only (SQLSTATE 25006)."""
+    busy_since = 0.0
+    """When the running statement began, by time.monotonic(); 0 when none runs."""
+    home_autocommit = False
+    home_settings: ClientSettings = ()
+    """The client-side settings that the connection was opened with."""
+
+    def remember_home(self) -> None:
+        self.home_autocommit = self.autocommit
+        self.home_settings = _client_settings(self)
+
+    def is_usable(self) -> bool:
+        """Alive, outside a transaction, and on a server that takes writes, as far as is known."""
+        return not self.closed and self.get_transaction_status() == IDLE and not self.refused_write
+
+    def was_changed(self) -> bool:
+        """True when the next borrower could notice the last one, but for what `forget_borrower` puts back."""
+        return self.changed or _client_settings(self) != self.home_settings
+
+    def forget_borrower(self) -> None:
+        """Put the cheap part of the client side back. Only outside a transaction; no round trip."""
+        if self.autocommit is not self.home_autocommit:
+            self.autocommit = self.home_autocommit
+        if self.notices:
+            self.notices.clear()
+        if self.notifies:
+            self.notifies.clear()
+
+    def note(self, text: Any) -> None:
+        """`text` is about to run."""
+        self.busy_since = monotonic()
+        if not self.changed and not leaves_session_alone(_as_text(text, self)):
+            self.changed = True
+
+    def cursor(
+        self, name: Any = None, cursor_factory: Any = None, withhold: bool = False, scrollable: Any = None
+    ) -> Any:
+        wanted: Any = cursor_factory or self.cursor_factory or extensions.cursor  # type: ignore[truthy-function]
+        if isinstance(wanted, type):
+            wanted = _noting_kind(wanted, NotingCursor if name is None else NotingServerSideCursor)
+        else:
+            self.changed = True  # a function makes the cursor, so nobody will see its statements
+        self.changed = self.changed or withhold
+        return super().cursor(name, wanted, withhold, scrollable)
+
+    def commit(self) -> None:
+        self.busy_since = monotonic()
+        try:
+            super().commit()
+        finally:
+            self.busy_since = 0.0
+
+    def rollback(self) -> None:
+        self.busy_since = monotonic()
+        try:
+            super().rollback()
+        finally:
+            self.busy_since = 0.0
+
+    def set_client_encoding(self, encoding: str) -> None:
+        self.changed = True
+        super().set_client_encoding(encoding)
+
+
+def _client_settings(connection: extensions.connection) -> ClientSettings:
+    return (connection.isolation_level, connection.readonly, connection.deferrable, connection.cursor_factory)
+
+
+class NotingCursor(extensions.cursor):
+    """A psycopg2 cursor that tells its NotingConnection what it runs."""
+
+    connection: NotingConnection
+
+    def execute(self, query: Any, vars: Any = None) -> None:
+        self._run(query, super().execute, query, vars)
+
+    def executemany(self, query: Any, vars_list: Iterable[Any]) -> None:
+        self._run(query, super().executemany, query, vars_list)
+
+    def callproc(self, procname: Any, parameters: Any = None, /) -> Any:
+        call = f"select {procname}()"
+        return self._run(call, super().callproc, procname, *(() if parameters is None else (parameters,)))
+
+    def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
+        self._run(sql, super().copy_expert, sql, file, size)
+
+    def copy_from(self, *args: Any, **kwargs: Any) -> None:
+        self._run("copy", super().copy_from, *args, **kwargs)
+
+    def copy_to(self, *args: Any, **kwargs: Any) -> None:
+        self._run("copy", super().copy_to, *args, **kwargs)
+
+    def _run(self, text: Any, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        connection = self.connection
+        connection.note(text)
+        try:
+            return step(*args, **kwargs)
+        except ReadOnlySqlTransaction:
+            connection.refused_write = True
+            raise
+        finally:
+            connection.busy_since = 0.0
+
+
+class NotingServerSideCursor(NotingCursor):
+    """A named cursor: fetching from it asks the server, too."""
+
+    def fetchone(self) -> Any:
+        return self._run("fetch", super().fetchone)
+
+    def fetchmany(self, size: int | None = None) -> Any:
+        return self._run("fetch", super().fetchmany, self.arraysize if size is None else size)
+
+    def fetchall(self) -> Any:
+        return self._run("fetch", super().fetchall)
+
+    def scroll(self, value: int, mode: Any = "relative") -> None:
+        self._run("fetch", super().scroll, value, mode)
+
+
+@lru_cache(maxsize=256)
+def _noting_kind(wanted: type, noting: type) -> type:
+    """The class `wanted`, with `noting` between it and psycopg2's own."""
+    if issubclass(wanted, noting):
+        return wanted
+    if wanted is extensions.cursor or wanted is extensions.connection:
+        return noting
+    return type(wanted.__name__, (wanted, noting), {"__module__": wanted.__module__})
+
+
+def noting_connection(factory: Any) -> Any:
+    """The `connection_factory` to open pooled connections with. One that is a function is taken as it is."""
+    kind = factory or extensions.connection
+    return _noting_kind(kind, NotingConnection) if isinstance(kind, type) else kind
+
+
+def _as_text(text: Any, connection: NotingConnection) -> str:
+    if isinstance(text, str):
+        return text
+    if isinstance(text, Composable):
+        return text.as_string(connection)
+    return bytes(text).decode("latin-1")

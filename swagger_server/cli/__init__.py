@@ -54,20 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m swagger_server",
         description="A spec-first JSON API over PostgreSQL.",
-        formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands).set_defaults(command=command)
     return parser
-
-
-class _Help(argparse.HelpFormatter):
-    """argparse's, with room for the longest command's name."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=32)
 
 
 def _failed(line: str, status: int) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg2
 
-from swagger_server.cli.database import connect_arguments, connected, interruptible, one_line
+from swagger_server.cli.database import CommandError, connect_arguments, connected, interruptible, one_line
 from swagger_server.cli.table import table
 from swagger_server.config import Loaded, example, read_settings
 
@@ -54,8 +54,8 @@ def _try(name: str, arguments: dict[str, Any], loaded: Loaded) -> bool:
     """Connect to one database and print what it says of itself."""
     try:
         version, most, usable = _ask(arguments)
-    except psycopg2.Error as error:
-        print(f"swagger_server: database {name} does not answer: {one_line(error)}", file=sys.stderr)
+    except (CommandError, psycopg2.Error) as error:
+        print(f"swagger_server: database {name} failed: {one_line(error)}", file=sys.stderr)
         return False
     room = f"room for {usable // loaded.settings.pool.max} workers with [POOL] MAX"
     kind = " (embedded)" if name not in loaded.settings.databases else ""

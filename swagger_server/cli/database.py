@@ -1,18 +1,27 @@
 """How commands reach the databases, and how the database's errors become one line."""
 
+import functools
 import select
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, connection, set_wait_callback
+from psycopg2.extensions import (
+    POLL_OK,
+    POLL_READ,
+    POLL_WRITE,
+    connection,
+    get_wait_callback,
+    set_wait_callback,
+)
 
 from swagger_server.config import Settings
 from swagger_server.config.settings import DEFAULT_DATABASE
 from swagger_server.embedded import ensure_running
 
-_CONNECT_TIMEOUT = 10  # seconds, for each host
+_CONNECT_TIMEOUT = 10.0  # seconds; libpq bounds only the connects that it waits for itself
 
 
 class CommandError(Exception):
@@ -29,31 +38,48 @@ def connect_arguments(settings: Settings) -> dict[str, dict[str, Any]]:
 
 @contextmanager
 def connected(command: str, arguments: dict[str, Any]) -> Iterator[connection]:
-    """A connection of a command's own, closed at the end of the block; pg_stat_activity shows the command."""
-    own = {"application_name": f"swagger_server {command}", "connect_timeout": _CONNECT_TIMEOUT}
-    with closing(psycopg2.connect(**{**arguments, **own})) as conn:
+    """A connection of a command's own, closed at the end of the block; pg_stat_activity shows the command.
+
+    Raises CommandError when there is none within 10 seconds.
+    """
+    try:
+        with interruptible(_CONNECT_TIMEOUT):
+            conn = psycopg2.connect(**{**arguments, "application_name": f"swagger_server {command}"})
+    except psycopg2.Error as error:
+        place = " ".join(f"{name} {arguments[name]}" for name in ("host", "port", "dbname"))
+        raise CommandError(f"no connection to {place}: {one_line(error)}") from None
+    with closing(conn):
         yield conn
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Let Ctrl-C end a connect or a query within the block. COPY does not work in it."""
-    set_wait_callback(_wait)
+def interruptible(timeout: float | None = None) -> Iterator[None]:
+    """Let Ctrl-C, and `timeout` seconds, end a connect or a query in the block. COPY does not work there."""
+    before = get_wait_callback()
+    deadline = None if timeout is None else time.monotonic() + timeout
+    set_wait_callback(functools.partial(_wait, deadline=deadline))
     try:
         yield
+    except psycopg2.InterfaceError as error:
+        # The interrupt closed the connection, and a rollback on the way out stumbled over that.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
     finally:
-        set_wait_callback(None)
+        set_wait_callback(before)
 
 
-def _wait(conn: connection) -> None:
+def _wait(conn: connection, deadline: float | None) -> None:
     """Wait in Python, where a KeyboardInterrupt gets through; psycopg2 then closes the connection."""
     while (state := conn.poll()) != POLL_OK:
         reading = [conn] if state == POLL_READ else []
         writing = [conn] if state == POLL_WRITE else []
-        select.select(reading, writing, [])
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        if not any(select.select(reading, writing, [], left)):
+            raise psycopg2.OperationalError("timeout expired")
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message as one line; of a database's error only what the server calls its message."""
+    """An error's message as one line; of a server's error only what it calls the message."""
     primary = error.diag.message_primary if isinstance(error, psycopg2.Error) else None
     return " ".join((primary or str(error) or type(error).__name__).split())

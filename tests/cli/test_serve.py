@@ -1,0 +1,153 @@
+"""`serve`, and the preparation that it shares with gunicorn, on an embedded database of the tests' own."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from swagger_server.config import load_settings
+from swagger_server.embedded import available
+from swagger_server.prepare import prepare
+from swagger_server.schema import SCHEMA_VERSION
+from tests.support.process import (
+    CHECKOUT,
+    START_TIMEOUT,
+    Gunicorn,
+    environment,
+    group,
+    mentioning,
+    run_cli,
+    wait_until,
+)
+from tests.support.servers import Database, free_port
+
+from .support import Environment, interrupted, settings_for, started
+
+PREPARE = (
+    "from swagger_server import config, prepare; print(prepare.prepare(config.load_settings())['default'])"
+)
+RACERS = 3
+
+# How far the schema is, how many cities there are, when they were loaded; twice, preparing before each.
+STATE = """
+import psycopg2
+from swagger_server import config, prepare
+for _ in range(2):
+    connection = psycopg2.connect(**prepare.prepare(config.load_settings())["default"])
+    cursor = connection.cursor()
+    cursor.execute("SELECT count(*), (SELECT count(*) FROM city), (SELECT max(loaded_at) FROM data_source)"
+                   " FROM schema_migration")
+    print(*cursor.fetchone())
+    connection.close()
+"""
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """Variables that name a new embedded database, which three processes at once have prepared."""
+    if reason := available():
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("embedded")
+    (folder / "empty.ini").touch()
+    env: Environment = {
+        "EMBEDDED_DATA": str(folder / "data"),
+        "SWAGGER_SERVER_CONFIG": str(folder / "empty.ini"),
+    }
+    race(env)
+    yield env
+    wait_until(lambda: not mentioning(str(folder)), explain=lambda: f"left: {mentioning(str(folder))}")
+
+
+def race(env: Environment) -> None:
+    """Prepare the database in several processes, of which each finds it ready at the end."""
+    with ExitStack() as stack:
+        racers = [stack.enter_context(preparing(env)) for _ in range(RACERS)]
+        outputs = [racer.communicate(timeout=START_TIMEOUT) for racer in racers]
+    assert [racer.returncode for racer in racers] == [0] * RACERS, outputs
+    assert len({out for out, _ in outputs}) == 1
+    assert [err for _, err in outputs] == [""] * RACERS
+
+
+def preparing(env: Environment) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", PREPARE],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(env),
+        cwd=CHECKOUT,
+    )
+
+
+def test_racing_processes_prepare_one_database_and_the_next_changes_nothing(embedded: Environment) -> None:
+    command = [sys.executable, "-c", STATE]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=environment(embedded),
+        cwd=CHECKOUT,
+        timeout=START_TIMEOUT,
+    )
+    before, after = done.stdout.splitlines()
+    assert before == after
+    migrations, cities = map(int, after.split()[:2])
+    assert migrations == SCHEMA_VERSION
+    assert cities > 30_000
+
+
+def test_somebodys_own_database_is_left_alone(database: Database, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.ini"
+    empty.touch()
+    environ = {name: str(value) for name, value in settings_for(database).items()}
+    settings = load_settings(empty, environ)
+    assert prepare(settings) == {"default": settings.databases["default"].connect_kwargs()}
+    assert database.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == [(0,)]
+
+
+def test_serve_says_where_it_is_and_serves_until_ctrl_c(embedded: Environment) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    with started("serve", "-w", "2", "-b", address, env=embedded) as process:
+        wait_until(lambda: answers(process, address) or process.poll() is not None, START_TIMEOUT)
+        shown = run_cli("connections", env=embedded).stdout.splitlines()
+        status, out, err = interrupted(process)
+    assert status == 0, err
+    assert out.splitlines()[:2] == [f"Page:       http://{address}/", f"Swagger UI: http://{address}/ui/"]
+    assert shown[0].startswith("PID")
+    assert len(shown) > 1
+    assert "Traceback" not in err
+    wait_until(lambda: not group(process.pid))
+
+
+def answers(process: "subprocess.Popen[str]", address: str) -> bool:
+    with open("/dev/null", "rb") as log:
+        return Gunicorn(process, f"http://{address}", log).answers()  # type: ignore[arg-type]
+
+
+def test_serve_hands_other_arguments_to_gunicorn(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "empty.ini").touch()
+    env = {
+        **settings_for(database),
+        "SWAGGER_SERVER_CONFIG": str(tmp_path / "empty.ini"),
+        "WEB_CONCURRENCY": "3",
+    }
+    done = run_cli("serve", "--print-config", "-k", "gthread", "--threads", "5", env=env)
+    assert done.returncode == 0, done.stderr
+    found = dict(line.split("=", 1) for line in done.stdout.splitlines() if " = " in line)
+    settings = {name.strip(): value.strip() for name, value in found.items()}
+    assert {name: settings[name] for name in ("workers", "worker_class", "threads", "bind")} == {
+        "workers": "3",
+        "worker_class": "gthread",
+        "threads": "5",
+        "bind": "['127.0.0.1:8080']",
+    }
+    assert settings["config"].endswith("gunicorn.conf.py")
+
+
+def test_check_config_tries_the_embedded_database(embedded: Environment) -> None:
+    done = run_cli("check-config", env=embedded)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith("database default (embedded): PostgreSQL 18")

@@ -20,7 +20,7 @@ from swagger_server.config import Settings
 from swagger_server.cooperation import cooperate_with_gevent
 from swagger_server.edge import with_edge
 from swagger_server.pool import PoolOptions
-from swagger_server.serving import Application, Request, connexion_handler
+from swagger_server.serving import VALIDATORS, Application, Request, connexion_handler
 
 
 def create_app(
@@ -70,7 +70,7 @@ def _connexion_app(settings: Settings, spec: Path) -> connexion.FlaskApp:
         server_args={"static_folder": None},
     )
     api.app.json = encoder.FlaskJson(api.app)
-    api.add_api(spec.name)
+    api.add_api(spec.name, validator_map=VALIDATORS)
     for kind in (Exception, HTTPException, ProblemException):
         api.add_error_handler(kind, _raise_to_the_edge)
     return api

@@ -31,6 +31,9 @@ _NO_FIELD = frozenset(logging.makeLogRecord({}).__dict__) | {
 _ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160)) if code != 10}
 
 
+# Libraries whose INFO is of use to who looks for a fault only; they speak at DEBUG.
+_CHATTY = ("connexion",)
+
 # What the id is outside of a request.
 _OUTSIDE = "-"
 
@@ -52,6 +55,8 @@ def configure(settings: ServerSettings) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(settings.log_level)
+    for library in _CHATTY:
+        logging.getLogger(library).setLevel("DEBUG" if settings.log_level == "DEBUG" else "WARNING")
     if settings.log_format == "json":
         _share_formatter("gunicorn.error", handler.formatter)
 

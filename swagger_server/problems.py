@@ -5,6 +5,7 @@ the schema or a stack trace: those go to the log, under the same request id.
 """
 
 import logging
+import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -151,10 +152,14 @@ def answer(problem: Problem, path: str) -> Response:
     return Response(problem.status, headers, [encoder.dumps(body).encode()])
 
 
+_INNERMOST = 12
+"""Frames of a stack that are logged: those above are the same ways through the middleware every time."""
+
+
 def report(exc: Exception, problem: Problem) -> None:
     """Log what the client is not told: the stack of a 500, the cause of any other 5xx, in one record."""
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("%s: %s", type(exc).__name__, exc, exc_info=exc)
+        log.error("".join(traceback.format_exception(exc, limit=-_INNERMOST)))
     elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("%s: %s", type(exc).__name__, str(exc).strip())
 

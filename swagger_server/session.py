@@ -55,12 +55,20 @@ class Connection(psycopg2.extensions.connection):
         return super().cursor(name, cursor_factory, **options)
 
     def __enter__(self) -> Self:
+        if self.read_only:
+            # psycopg2 gives out server-side cursors only while autocommit is off.
+            self.autocommit = False
         super().__enter__()
         if self.read_only:
-            # Named cursors, which cannot carry the prefix themselves, need it too.
+            # Server-side cursors, which cannot carry the prefix themselves, need it too.
             with super().cursor() as cursor:
                 cursor.execute(self.prefix)
         return self
+
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)
+        if self.read_only and not self.closed:
+            self.autocommit = True
 
 
 class _Bound(_Cursor):

@@ -114,6 +114,9 @@ COMMENT ON COLUMN city.label IS 'Tells namesakes apart: "Paris, Île-de-France, 
 
 -- A list of cities is read from the largest down; a search of one letter walks this index too, since almost every
 -- large city has some name with that letter.
+-- Own names by their beginning: search_key ^@ 'munch'.
+CREATE INDEX city_prefix ON city (search_key);
+
 CREATE INDEX city_population ON city (population DESC, id);
 CREATE INDEX city_country_population ON city (country_iso2, population DESC, id);
 CREATE INDEX city_subdivision_population ON city (subdivision_code, population DESC, id);

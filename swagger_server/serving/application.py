@@ -138,7 +138,8 @@ class Application:
                 chunks, more, refusal = [], False, BodyTooLarge(self._max_body)
         body = b"".join(chunks)
         environ = translate.environ_from_scope(scope, body)
-        scope = {**scope, "headers": _with_length(scope["headers"], environ)}
+        headers = _with_length(scope["headers"], environ)
+        scope = {**scope, "headers": headers, "asgi": translate.IN_MEMORY}
         return Request(environ, scope, body, refusal)
 
     async def _on_thread(self, request: Request) -> Response:

@@ -10,6 +10,9 @@ from urllib.parse import quote
 
 from swagger_server.serving.messages import Environ, Scope
 
+IN_MEMORY = {"version": "3.0", "spec_version": "2.4"}
+"""A scope's "asgi" for a request that is in memory: by 2.4 nobody need watch for a disconnect meanwhile."""
+
 
 def environ_from_scope(scope: Scope, body: bytes) -> Environ:
     """WSGI's environ for an ASGI http scope whose body was read."""
@@ -65,7 +68,7 @@ def scope_from_environ(environ: Environ) -> Scope:
     path = root_path + _text(environ.get("PATH_INFO", ""))
     return {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "asgi": IN_MEMORY,
         "http_version": environ.get("SERVER_PROTOCOL", "HTTP/1.1").removeprefix("HTTP/"),
         "method": environ["REQUEST_METHOD"],
         "scheme": environ.get("wsgi.url_scheme", "http"),

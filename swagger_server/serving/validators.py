@@ -1,0 +1,41 @@
+"""Request bodies as Connexion checks them, with two of its defaults mended.
+
+A body that is not text in its encoding is the client's error, not the server's, and NaN and infinity,
+which JSON lacks, are refused instead of passed on.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, NoReturn
+
+from connexion.datastructures import MediaTypeDict
+from connexion.exceptions import BadRequestProblem
+from connexion.validators import VALIDATOR_MAP
+from connexion.validators.json import JSONRequestBodyValidator
+
+from swagger_server.serving.messages import Scope
+
+
+class StrictJsonBody(JSONRequestBodyValidator):  # type: ignore[misc]  # Connexion has no types
+    """Connexion's validator of JSON bodies; what is not JSON is a 400 that says where."""
+
+    async def _parse(self, stream: AsyncIterator[bytes], scope: Scope) -> Any:  # noqa: ARG002
+        raw = b"".join([chunk async for chunk in stream])
+        if not raw:
+            return None
+        try:
+            return json.loads(raw.decode(self._encoding), parse_constant=_refuse)
+        except (UnicodeDecodeError, LookupError):
+            raise BadRequestProblem(detail=f"The request body is not valid {self._encoding}.") from None
+        except (ValueError, RecursionError) as exc:
+            raise BadRequestProblem(detail=f"The request body is not valid JSON: {exc}.") from None
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+VALIDATORS: Mapping[str, Any] = {
+    "body": MediaTypeDict({**VALIDATOR_MAP["body"], "*/*json": StrictJsonBody}),
+}
+"""For Connexion's `validator_map`."""

@@ -1,0 +1,60 @@
+"""The second spec's service: its tables in a database of its own, and gunicorn processes that serve it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.support.process import Gunicorn, start_gunicorn
+from tests.support.servers import Database, temporary_database
+
+LEDGER = "tests.second_spec.wsgi"
+
+TABLES = """
+CREATE TABLE entry (
+    number serial PRIMARY KEY, name text UNIQUE NOT NULL, amount numeric CHECK (amount > 0)
+);
+CREATE TABLE deferred (entry integer REFERENCES entry DEFERRABLE INITIALLY DEFERRED);
+"""
+
+
+def environment_for(databases: Mapping[str, Database], **more: str) -> dict[str, str]:
+    """The variables that name the databases to the service ("default" is [POSTGRES])."""
+    variables: dict[str, str] = {}
+    for name, database in databases.items():
+        prefix = "POSTGRES" if name == "default" else f"POSTGRES_{name.upper()}"
+        arguments: dict[str, Any] = database.connect_kwargs
+        keys = {"URL": "host", "PORT": "port", "USER": "user", "DB": "dbname", "PW": "password"}
+        variables |= {f"{prefix}_{k}": str(arguments[v]) for k, v in keys.items() if arguments.get(v)}
+    return {**variables, **more}
+
+
+@pytest.fixture(scope="module")
+def ledger_database(postgres: Database) -> Iterator[Database]:
+    with temporary_database(postgres, "ledger") as database:
+        database.execute(TABLES)
+        yield database
+
+
+@pytest.fixture(scope="module")
+def other_database(postgres: Database) -> Iterator[Database]:
+    with temporary_database(postgres, "other") as database:
+        yield database
+
+
+@pytest.fixture(scope="module", params=["gthread", "asgi"])
+def ledger(
+    request: pytest.FixtureRequest, ledger_database: Database, other_database: Database, tmp_path_factory: Any
+) -> Iterator[Gunicorn]:
+    """The second spec's service with one worker, under a WSGI and under an ASGI worker class."""
+    env = environment_for({"default": ledger_database, "other": other_database})
+    arguments = ["-k", request.param, "-w", "1", "--threads", "8"]
+    with start_gunicorn(*arguments, env=env, app=LEDGER) as service:
+        yield service
+
+
+@pytest.fixture
+def entries(ledger_database: Database) -> Database:
+    """The ledger's database, with no entries."""
+    ledger_database.execute("TRUNCATE entry RESTART IDENTITY CASCADE")
+    return ledger_database

@@ -10,6 +10,7 @@ from typing import Any
 
 from swagger_server.cli.database import CommandError
 from swagger_server.config import Settings, load_settings
+from swagger_server.config.settings import DEFAULT_DATABASE
 from swagger_server.prepare import prepare
 
 APPLICATION = "swagger_server.wsgi"
@@ -47,11 +48,19 @@ def run(arguments: argparse.Namespace, rest: Sequence[str]) -> int:
     settings = load_settings()
     if importlib.util.find_spec("gunicorn") is None:
         raise CommandError("gunicorn is not installed: pip install -r requirements.txt")
-    prepare(settings)
     binds = arguments.bind or [DEFAULT_BIND]
-    for line in _addresses(binds, settings):
-        print(line, flush=True)
+    print(_database(settings), flush=True)
+    prepare(settings)
+    print(*_addresses(binds, settings), sep="\n", flush=True)
     return _become_gunicorn([f"-w{arguments.workers}", *(f"-b{bind}" for bind in binds), *rest])
+
+
+def _database(settings: Settings) -> str:
+    """Said before preparing it, which takes some seconds at the first time."""
+    if settings.uses_embedded:
+        return "Database:   embedded (name your own as [POSTGRES] in config.ini)"
+    default = settings.databases[DEFAULT_DATABASE]
+    return f"Database:   {default.dbname} at {default.host}"
 
 
 def _addresses(binds: Sequence[str], settings: Settings) -> list[str]:

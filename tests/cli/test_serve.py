@@ -115,7 +115,9 @@ def test_serve_says_where_it_is_and_serves_until_ctrl_c(embedded: Environment) -
         shown = run_cli("connections", env=embedded).stdout.splitlines()
         status, out, err = interrupted(process)
     assert status == 0, err
-    assert out.splitlines()[:2] == [f"Page:       http://{address}/", f"Swagger UI: http://{address}/ui/"]
+    database, *addresses = out.splitlines()
+    assert database.startswith("Database:   embedded")
+    assert addresses == [f"Page:       http://{address}/", f"Swagger UI: http://{address}/ui/"]
     assert shown[0].startswith("PID")
     assert len(shown) > 1
     assert "Traceback" not in err

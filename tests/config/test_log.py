@@ -31,7 +31,8 @@ Configure = Callable[..., io.StringIO]
 def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
     """Configures logging and hands out what then takes the place of stderr."""
     root = logging.getLogger()
-    before = root.handlers[:], root.level
+    connexion = logging.getLogger("connexion")
+    before = root.handlers[:], root.level, connexion.level
 
     def configure(**settings: str) -> io.StringIO:
         stderr = io.StringIO()
@@ -42,6 +43,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
     yield configure
     root.handlers[:] = before[0]
     root.setLevel(before[1])
+    connexion.setLevel(before[2])
 
 
 def log_access(path: str) -> None:
@@ -115,6 +117,14 @@ def test_the_level_decides_what_is_written(configured: Configure) -> None:
     logging.getLogger("some").warning("no")
     logging.getLogger("some").error("yes")
     assert re.findall(r"some (\w+)", stderr.getvalue()) == ["yes"]
+
+
+@pytest.mark.parametrize(("level", "said"), [("INFO", ["WARNING"]), ("DEBUG", ["INFO", "WARNING"])])
+def test_connexion_is_quiet_unless_debugging(configured: Configure, level: str, said: list[str]) -> None:
+    stderr = configured(log_level=level)
+    logging.getLogger("connexion.middleware").info("chat")
+    logging.getLogger("connexion.middleware").warning("trouble")
+    assert [line.split()[1] for line in stderr.getvalue().splitlines()] == said
 
 
 def test_configuring_again_does_not_double_the_lines(configured: Configure) -> None:

@@ -94,15 +94,9 @@ def start(layout: Layout) -> Server:
     """Start the server, or adopt the one that runs; returns when it takes queries, else EmbeddedError."""
     deadline = time.monotonic() + _START_TIMEOUT
     while True:
-        logged = _size(layout.log)
-        if probe(layout.sockets) is not State.ABSENT:
-            found: Server = AdoptedServer(layout.sockets)
-        else:
-            _remove_stale_pid_file(layout.cluster)
-            found = ChildServer(_spawn(layout))
-        if _wait_until_ready(found, layout.sockets, deadline):
-            return found
-        _give_up_unless_passing(layout.log, logged, deadline)
+        started = _adopt(layout, deadline) or _launch(layout, deadline)
+        if started is not None:
+            return started
         time.sleep(_POLL)
 
 
@@ -118,6 +112,27 @@ def die_with_parent(sign: int) -> Callable[[], None] | None:
             os._exit(1)
 
     return arm
+
+
+def _adopt(layout: Layout, deadline: float) -> Server | None:
+    """None when nobody is there, or no longer."""
+    if probe(layout.sockets) is State.ABSENT:
+        return None
+    found = AdoptedServer(layout.sockets)
+    return found if _wait_until_ready(found, layout.sockets, deadline) else None
+
+
+def _launch(layout: Layout, deadline: float) -> Server | None:
+    """None when a server before this one is still on its way out, so that it may be tried again."""
+    _remove_stale_pid_file(layout.cluster)
+    logged = layout.log.stat().st_size
+    child = ChildServer(_spawn(layout))
+    if _wait_until_ready(child, layout.sockets, deadline):
+        return child
+    reason = _last_words(layout.log, logged)
+    if time.monotonic() < deadline and any(hint in reason for hint in _PASSING):
+        return None
+    raise EmbeddedError(f"The embedded database server does not start: {reason} (more in {layout.log}).")
 
 
 def _spawn(layout: Layout) -> "subprocess.Popen[bytes]":
@@ -169,17 +184,11 @@ def _somebody_at(folder: Path, port: int) -> bool:
     return probe(folder, port) is not State.ABSENT
 
 
-def _give_up_unless_passing(log: Path, offset: int, deadline: float) -> None:
+def _last_words(log: Path, offset: int) -> str:
+    """Why the server that has logged from `offset` on did not start."""
     with log.open("rb") as lines:
         lines.seek(offset)
-        text = lines.read().decode(errors="replace")
+        text = lines.read().decode(errors="replace").strip()
     # our own probes are told that "the database system is starting up"
     fatal = re.findall(r"(?:FATAL|PANIC):\s*(?!the database system is)(.*)", text)
-    passing = not fatal or any(hint in fatal[-1] for hint in _PASSING)
-    if not passing or time.monotonic() >= deadline:
-        reason = fatal[-1] if fatal else "it ended at once"
-        raise EmbeddedError(f"The embedded database server does not start: {reason} (more in {log}).")
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    return str(fatal[-1]) if fatal else text.replace("\n", " ")[:500] or "it ended at once"

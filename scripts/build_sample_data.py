@@ -41,7 +41,7 @@ CAPITALS = {
     "KZ": 1526273,  # Nur-Sultan: Astana
     "MN": 2028462,  # Ulaanbaatar: Ulan Bator
     "MO": 1821274,  # Macao: Macau
-    "PW": 8063361,  # Melekeok: Ngerulmud, which is in the sets of smaller cities only
+    "PW": 8063361,  # Melekeok, the state: Ngerulmud
     "US": 4140963,  # Washington, D.C.
 }
 # Diego Garcia is an island.

@@ -5,6 +5,7 @@ Owns the sets of cities, which of a city's names are kept, and its label. Knows 
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from importlib import metadata
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -79,8 +80,13 @@ def distinct_names(city: City) -> list[Name]:
 
 def label(city: City, names: Iterable[Name], subdivision: str | None, country: str) -> str:
     """Such as "Paris, Île-de-France, France"; a subdivision called like the city is left out."""
-    repeated = subdivision and search_key(subdivision) in {name.key for name in names}
+    key = _subdivision_key(subdivision or "")
+    repeated = any(name.key == key for name in names)
     return ", ".join(part for part in (city.name, None if repeated else subdivision, country) if part)
+
+
+# Some thousand subdivisions have many thousand cities.
+_subdivision_key = cache(search_key)
 
 
 def pack_names(names: Iterable[str]) -> str:
@@ -124,11 +130,9 @@ def _from_package(raw: dict[str, Any]) -> City:
     )
 
 
-def _better(name: str, known: Name | None) -> bool:
+def _better(name: str, known: Name) -> bool:
     # "São Paulo" rather than "Sao Paulo", but never instead of the own name.
-    return known is None or (
-        known.kind != OWN and _letters_beyond_ascii(name) > _letters_beyond_ascii(known.name)
-    )
+    return known.kind != OWN and _letters_beyond_ascii(name) > _letters_beyond_ascii(known.name)
 
 
 def _letters_beyond_ascii(name: str) -> int:

@@ -36,11 +36,9 @@ UPDATE {name} AS old SET ({rest}) = ROW ({new_rest}) FROM new_{name} AS new
 WHERE {same_key} AND ({old_rest}) IS DISTINCT FROM ({new_rest})"""
 _DELETE_SQL = "DELETE FROM {name} AS old WHERE NOT EXISTS (SELECT FROM new_{name} AS new WHERE {same_key})"
 
-# A capital may be in the sets of smaller cities only.
 _CAPITALS_SQL = """
-UPDATE country AS old SET capital_city_id = city.id
-FROM new_country AS new LEFT JOIN new_city AS city ON city.id = new.capital_city_id
-WHERE old.iso2 = new.iso2 AND old.capital_city_id IS DISTINCT FROM city.id"""
+UPDATE country AS old SET capital_city_id = new.capital_city_id FROM new_country AS new
+WHERE old.iso2 = new.iso2 AND old.capital_city_id IS DISTINCT FROM new.capital_city_id"""
 # The city that the airport's own text names, if one of the same country lies within 100 km: an own name
 # before another, the nearer before the farther ...
 _SERVED_CITY_SQL = """

@@ -109,30 +109,62 @@ TABLES = (
 )
 
 
+# Time zone -> how many of its places each country has.
+Zones = dict[str, Counter[str]]
+
+
 class Buffer(StringIO):
     """Rows as COPY reads them. An empty field is NULL; none has a tab or a line break in it."""
 
     count = 0
 
-    def add(self, fields: Iterable[object]) -> None:
-        """Add one row."""
-        self.write("\t".join(map(str, fields)).replace("\\", "\\\\") + "\n")
-        self.count += 1
+    def add(self, rows: Iterable[Row]) -> None:
+        """Add rows."""
+        lines = ["\t".join(map(str, row)) for row in rows]
+        self.count += len(lines)
+        self.write("\n".join([*lines, ""]).replace("\\", "\\\\"))
 
 
 def read_all(cities: Iterable[City]) -> dict[str, Buffer]:
     """The rows of every table, by its name."""
     buffers = {table.name: Buffer() for table in TABLES}
-    timezones: dict[str, Counter[str]] = defaultdict(Counter)
-    _add_cities(buffers, timezones, cities)
-    _add_airports(buffers["airport"], timezones)
+    city_zones = _add_cities(buffers, cities)
+    airport_zones = _add_airports(buffers["airport"])
     for name, rows in _small_tables().items():
-        _fill(buffers[name], rows)
-    _fill(
-        buffers["timezone"], ((zone, countries.most_common(1)[0][0]) for zone, countries in timezones.items())
-    )
-    _fill(buffers["data_source"], _sources(buffers))
+        buffers[name].add(rows)
+    # Some zones have airports only.
+    zones = airport_zones | city_zones
+    buffers["timezone"].add((zone, countries.most_common(1)[0][0]) for zone, countries in zones.items())
+    buffers["data_source"].add(_sources(buffers))
     return buffers
+
+
+def _add_cities(buffers: dict[str, Buffer], cities: Iterable[City]) -> Zones:
+    subdivisions = dict(read_rows("subdivisions"))
+    countries = {row[0]: row[3] for row in read_rows("countries")}
+    zones: Zones = defaultdict(Counter)
+    for city in cities:
+        names = distinct_names(city)
+        subdivision = subdivisions.get(city.subdivision)
+        shown = label(city, names, subdivision, countries[city.country])
+        buffers["city"].add([_city_row(city, names[0].key, city.subdivision if subdivision else "", shown)])
+        buffers["city_name"].add((city.id, name.key, name.name, name.kind) for name in names)
+        zones[city.timezone][city.country] += 1
+    return zones
+
+
+def _city_row(city: City, key: str, subdivision: str, shown: str) -> Row:
+    place = (city.population, city.lat, city.lon, city.timezone)
+    return (city.id, city.name, key, city.country, subdivision, *place, shown)
+
+
+def _add_airports(buffer: Buffer) -> Zones:
+    rows = list(read_rows("airports"))
+    buffer.add([*row, search_key(row[2]), search_key(row[3])] for row in rows)
+    zones: Zones = defaultdict(Counter)
+    for row in rows:
+        zones[row[9]][row[5]] += 1
+    return zones
 
 
 def _small_tables() -> dict[str, Iterable[Row]]:
@@ -145,38 +177,6 @@ def _small_tables() -> dict[str, Iterable[Row]]:
         "country_neighbour": read_rows("country_neighbours"),
         "subdivision": ([code, code[:2], name, search_key(name)] for code, name in read_rows("subdivisions")),
     }
-
-
-def _fill(buffer: Buffer, rows: Iterable[Row]) -> None:
-    for row in rows:
-        buffer.add(row)
-
-
-def _add_cities(
-    buffers: dict[str, Buffer], timezones: dict[str, Counter[str]], cities: Iterable[City]
-) -> None:
-    subdivisions = dict(read_rows("subdivisions"))
-    countries = {row[0]: row[3] for row in read_rows("countries")}
-    for city in cities:
-        names = distinct_names(city)
-        subdivision = subdivisions.get(city.subdivision)
-        shown = label(city, names, subdivision, countries[city.country])
-        buffers["city"].add(_city_row(city, names[0].key, city.subdivision if subdivision else "", shown))
-        _fill(buffers["city_name"], ((city.id, name.key, name.name, name.kind) for name in names))
-        timezones[city.timezone][city.country] += 1
-
-
-def _city_row(city: City, key: str, subdivision: str, shown: str) -> Row:
-    place = (city.population, city.lat, city.lon, city.timezone)
-    return (city.id, city.name, key, city.country, subdivision, *place, shown)
-
-
-def _add_airports(buffer: Buffer, timezones: dict[str, Counter[str]]) -> None:
-    for row in read_rows("airports"):
-        buffer.add([*row, search_key(row[2]), search_key(row[3])])
-        # Where there are cities, they decide; some zones have airports only.
-        if not timezones[row[9]].keys() - {row[5]}:
-            timezones[row[9]][row[5]] += 1
 
 
 def _sources(buffers: dict[str, Buffer]) -> Iterator[Row]:

@@ -73,13 +73,14 @@ def at(folder: Path) -> Binaries:
 
 
 def usable_by(binaries: Binaries, account: Account | None, state: Path) -> Binaries:
-    """The same programs where the account can run them: as they are, or linked below `state`."""
+    """The same programs where the account can run them: as they are, or the wheel's linked below `state`."""
     if account is None or account.can_use(binaries.postgres):
         return binaries
+    packages = binaries.folder.parents[2]
     home = state / "programs" / _fingerprint(binaries.postgres)
     if not home.exists():
-        _link_tree(binaries.folder.parent, home)
-    return Binaries(home / binaries.folder.name, binaries.major)
+        _link_package(binaries.folder.parents[1], home)
+    return Binaries(home / binaries.folder.relative_to(packages), binaries.major)
 
 
 def _candidates() -> Iterator[Path]:
@@ -116,18 +117,29 @@ def _fingerprint(program: Path) -> str:
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def _link_tree(source: Path, target: Path) -> None:
+def _link_package(package: Path, home: Path) -> None:
     """All or nothing: made under another name and renamed, so half a tree is never taken for one."""
-    target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    os.chmod(target.parent, 0o755)  # noqa: S103
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+    home.parent.mkdir(exist_ok=True)
+    os.chmod(home.parent, 0o755)  # noqa: S103
+    with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
         tree = Path(scratch) / "tree"
-        ignored = shutil.ignore_patterns("include", "*.a")
-        shutil.copytree(source, tree, copy_function=_link_or_copy, ignore=ignored)
-        for folder in (tree, *(path for path in tree.rglob("*") if path.is_dir())):
-            os.chmod(folder, 0o755)  # noqa: S103
-        if not target.exists():
-            tree.rename(target)
+        # the programs look for their shared libraries in this folder next to the package
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            if part.exists():
+                _link_tree(part, tree / part.name)
+        _open_folders(tree)
+        if not home.exists():
+            tree.rename(home)
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    ignored = shutil.ignore_patterns("include", "*.a", "*.py", "__pycache__")
+    shutil.copytree(source, target, copy_function=_link_or_copy, ignore=ignored)
+
+
+def _open_folders(tree: Path) -> None:
+    for folder, _, _ in os.walk(tree):
+        os.chmod(folder, 0o755)  # noqa: S103
 
 
 def _link_or_copy(source: str, target: str) -> str:

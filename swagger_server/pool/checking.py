@@ -6,7 +6,6 @@ import select
 import socket
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import psycopg2
@@ -14,6 +13,10 @@ from psycopg2 import extensions
 
 HUNG_UP = getattr(select, "POLLRDHUP", 0)
 """Where the system tells it: the other side has closed, even when there is still something to read."""
+
+
+Readable = Callable[[int], Any]
+"""Called with 0, tells at once (true or false) whether something has come in."""
 
 
 class Handle:
@@ -62,16 +65,15 @@ def _shut_down(fd: int) -> None:
         end.shutdown(socket.SHUT_RDWR)
 
 
-def _watch_readable(fd: int) -> Callable[[], Any]:
-    """A function that tells, true or false and at once, whether something has come in on `fd`."""
+def _watch_readable(fd: int) -> Readable:
     if not hasattr(select, "poll"):
-        return lambda: any(select.select([fd], [], [], 0))
+        return lambda timeout: any(select.select([fd], [], [], timeout))
     poll = select.poll()
     poll.register(fd, select.POLLIN)
-    return partial(poll.poll, 0)
+    return poll.poll
 
 
-def survives_reading(connection: Any, readable: Callable[[], Any]) -> bool:
+def survives_reading(connection: Any, readable: Readable) -> bool:
     """Read what came in on an idle connection. False when it was the end.
 
     Readable is not yet dead: notifications and changed parameters arrive unasked, too. A notice does not: the
@@ -79,7 +81,7 @@ def survives_reading(connection: Any, readable: Callable[[], Any]) -> bool:
     later.
     """
     try:
-        while readable() and not connection.closed:
+        while readable(0) and not connection.closed:
             connection.poll()
     except psycopg2.Error:
         return False

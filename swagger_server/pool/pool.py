@@ -56,7 +56,8 @@ class ConnectionPool:
         check_size(self.minconn, self.maxconn)
         self.options = options
         self.closed = False
-        self._reset = options.reset
+        self._cleans_changed = options.reset == "smart"
+        self._cleans_always = options.reset == "always"
         self._connector = Connector(*connect_args, **connect_kwargs)
         self._inherited: weakref.WeakSet[Any] = weakref.WeakSet()
         self._set_up()
@@ -79,7 +80,7 @@ class ConnectionPool:
         if key is not None:
             return self._lend_under(key, timeout)
         slot = self._slots.take()
-        if slot is None or slot.readable():
+        if slot is None or slot.readable(0):
             slot = self._get_slowly(slot, timeout)
         return _lend(slot)
 
@@ -108,7 +109,7 @@ class ConnectionPool:
         if held is not None:
             return held  # type: ignore[no-any-return]
         slot = self._slots.take()
-        if slot is None or slot.readable():
+        if slot is None or slot.readable(0):
             slot = self._get_slowly(slot, timeout)
         faster = self._slots.bind(slot, key)
         if faster is None:
@@ -151,7 +152,7 @@ class ConnectionPool:
             raise self._unavailable()
 
     def _is_alive(self, slot: Slot) -> bool:
-        if not slot.readable() or survives_reading(slot.conn, slot.readable):
+        if not slot.readable(0) or survives_reading(slot.conn, slot.readable):
             return True
         self._lose(slot)
         self._sweep()
@@ -169,20 +170,17 @@ class ConnectionPool:
         if conn is None:
             conn = self._slots.held_under(key)
         try:
-            if not close and self._may_lend_at_once(conn):
-                conn.forget_borrower()
-                outdated = self._slots.take_back(conn, monotonic())
-                if outdated is not None:
-                    self.retire(outdated)
-            else:
+            if (
+                close
+                or self._cleans_always
+                or not isinstance(conn, NotingConnection)
+                or not conn.put_back(self._cleans_changed)
+            ):
                 self._put_slowly(conn, close)
+            elif outdated := self._slots.take_back(conn, monotonic()):
+                self.retire(outdated)
         except KeyError:
             self._refuse_unknown(conn)
-
-    def _may_lend_at_once(self, conn: Any) -> bool:
-        if not isinstance(conn, NotingConnection) or not conn.is_usable():
-            return False
-        return self._reset == "never" or (self._reset == "smart" and not conn.was_changed())
 
     def _put_slowly(self, conn: Any, close: bool) -> None:
         slot = self._slots.set_apart(conn, monotonic())
@@ -196,7 +194,7 @@ class ConnectionPool:
     def _clean(self, slot: Slot) -> None:
         conn = slot.conn
         changed = not isinstance(conn, NotingConnection) or conn.was_changed()
-        thorough = self._reset == "always" or (self._reset == "smart" and changed)
+        thorough = self._cleans_always or (self._cleans_changed and changed)
         outcome = resetting.make_ready(conn, thorough)
         if outcome == "demoted":
             self._counters.add("demoted")
@@ -245,7 +243,7 @@ class ConnectionPool:
 
     def _sweep(self) -> None:
         """Take every idle connection out that has died."""
-        for slot in self._slots.pick_idle(lambda slot: slot.readable()):
+        for slot in self._slots.pick_idle(lambda slot: slot.readable(0)):
             if survives_reading(slot.conn, slot.readable):
                 self._readmit(slot)
             else:

@@ -46,7 +46,6 @@ def _restore_home(connection: Any) -> None:
         return
     isolation_level, readonly, deferrable, connection.cursor_factory = connection.home_settings
     connection.set_session(isolation_level, readonly, deferrable, connection.home_autocommit)
-    connection.forget_borrower()
     connection.changed = connection.refused_write = False
 
 
@@ -72,7 +71,7 @@ def make_ready(connection: Any, thorough: bool) -> Outcome:
         if refused_write and is_demoted(connection):
             return "demoted"
         if isinstance(connection, NotingConnection):
-            connection.forget_borrower()
+            connection.put_back(check_changes=False)
         return "ready"
     except psycopg2.Error as error:
         logger.debug("a returned connection could not be cleaned: %s", str(error).strip())

@@ -35,24 +35,32 @@ class NotingConnection(extensions.connection):
 
     def remember_home(self) -> None:
         self.home_autocommit = self.autocommit
-        self.home_settings = _client_settings(self)
-
-    def is_usable(self) -> bool:
-        """Alive, outside a transaction, and on a server that takes writes, as far as is known."""
-        return not self.closed and self.get_transaction_status() == IDLE and not self.refused_write
+        self.home_settings = (self.isolation_level, self.readonly, self.deferrable, self.cursor_factory)
 
     def was_changed(self) -> bool:
-        """True when the next borrower could notice the last one, but for what `forget_borrower` puts back."""
-        return self.changed or _client_settings(self) != self.home_settings
+        """True when the next borrower could notice the last one, but for what `put_back` deals with."""
+        settings = (self.isolation_level, self.readonly, self.deferrable, self.cursor_factory)
+        return self.changed or settings != self.home_settings
 
-    def forget_borrower(self) -> None:
-        """Put the cheap part of the client side back. Only outside a transaction; no round trip."""
+    def put_back(self, check_changes: bool) -> bool:
+        """True when it may be lent again as it is: alive, outside a transaction and, if asked, not changed.
+
+        Then the cheap part of the client side is as it was opened, too. No round trip.
+        """
+        if (
+            self.closed
+            or self.get_transaction_status() != IDLE
+            or self.refused_write
+            or (check_changes and self.was_changed())
+        ):
+            return False
         if self.autocommit is not self.home_autocommit:
             self.autocommit = self.home_autocommit
         if self.notices:
             self.notices.clear()
         if self.notifies:
             self.notifies.clear()
+        return True
 
     def note(self, text: Any) -> None:
         """`text` is about to run."""
@@ -88,10 +96,6 @@ class NotingConnection(extensions.connection):
     def set_client_encoding(self, encoding: str) -> None:
         self.changed = True
         super().set_client_encoding(encoding)
-
-
-def _client_settings(connection: extensions.connection) -> ClientSettings:
-    return (connection.isolation_level, connection.readonly, connection.deferrable, connection.cursor_factory)
 
 
 class NotingCursor(extensions.cursor):

@@ -15,7 +15,7 @@ from typing import Any
 from swagger_server.pool.checking import Handle
 from swagger_server.pool.stack import Stack
 
-NOBODY: Stack = []
+NOBODY: Stack = ()
 
 
 class Slot:
@@ -146,27 +146,31 @@ class Slots:
         the connection is not a lent one.
         """
         with self.lock:
-            slot = self._unlend(self.lent[id(conn)], conn, now)
+            slot = self.lent.pop(id(conn))
+            if slot.key is not None:
+                self._unbind(slot)
+            slot.conn = conn
+            slot.since = now
+            slot.reported = False
             if slot.expires <= now:
                 self.cleaning.add(slot)
                 return slot
-            self._release(slot)
+            if self.waiters:
+                self._serve(self.waiters.popleft(), slot)
+            else:
+                self.idle.append(slot)
             return None
 
     def set_apart(self, conn: Any, now: float) -> Slot:
         """The way back of a connection that must be cleaned or closed. KeyError when it is not a lent one."""
         with self.lock:
-            slot = self._unlend(self.lent[id(conn)], conn, now)
+            slot = self.lent.pop(id(conn))
+            self._unbind(slot)
+            slot.conn = conn
+            slot.since = now
+            slot.reported = False
             self.cleaning.add(slot)
             return slot
-
-    def _unlend(self, slot: Slot, conn: Any, now: float) -> Slot:
-        del self.lent[slot.ident]
-        self._unbind(slot)
-        slot.conn = conn
-        slot.since = now
-        slot.reported = False
-        return slot
 
     def _release(self, slot: Slot) -> None:
         if self.waiters:
@@ -269,7 +273,8 @@ class Slots:
                 self.gets -= slot.conn is not None  # found dead before it reached the borrower
             self._unbind(slot)
             self.lost = min(self.lost + lost, self.maxconn)
-            slot.conn = slot.tether = None
+            slot.tether = None  # first: from here on nobody is to be told that the connection goes
+            slot.conn = None
 
     def pick_idle(self, unfit: Callable[[Slot], Any], keep: int = 0) -> list[Slot]:
         """Set the unfit idle slots apart, those unused for longest first, but leave `keep` places filled.

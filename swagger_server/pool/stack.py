@@ -1,35 +1,42 @@
-"""Who borrowed this? A stack that costs about a microsecond to note, made readable only when needed."""
+"""Who borrowed this? A stack that costs half a microsecond to note, made readable only when needed."""
 
 import sys
 import traceback
 from types import CodeType
+from typing import Any
 
-DEPTH = 8
-"""Frames noted, the innermost ones."""
-
-Stack = list[CodeType | int]
-"""Code and instruction, in turn. Frames themselves would keep the borrower's variables, and so the
-connection, alive.
-"""
+Stack = tuple[Any, ...]
+"""Code and instruction, in turn, the innermost first. Frames themselves would keep the borrower's variables, and
+so the connection, alive."""
 
 
 def note_stack() -> Stack:
-    """The stack of the caller's caller."""
-    noted: Stack = []
-    frame = sys._getframe(2)
-    for _ in range(DEPTH):
+    """Five frames, from the caller's caller's caller on."""
+    # Written out because it runs at every getconn: a loop takes three times as long.
+    first: Any = sys._getframe(3)
+    second = first.f_back
+    third = second and second.f_back
+    fourth = third and third.f_back
+    fifth = fourth and fourth.f_back
+    if fifth is None:
+        return _note_all(first)
+    return (
+        *(first.f_code, first.f_lasti, second.f_code, second.f_lasti, third.f_code, third.f_lasti),
+        *(fourth.f_code, fourth.f_lasti, fifth.f_code, fifth.f_lasti),
+    )
+
+
+def _note_all(frame: Any) -> Stack:
+    noted: list[Any] = []
+    while frame is not None:
         noted += (frame.f_code, frame.f_lasti)
-        outer = frame.f_back
-        if outer is None:
-            break
-        frame = outer
-    return noted
+        frame = frame.f_back
+    return tuple(noted)
 
 
 def describe(stack: Stack) -> str:
     """The stack as Python prints one, outermost call first."""
-    pairs = zip(stack[::2], stack[1::2], strict=True)
-    frames = [_summary(code, at) for code, at in pairs if isinstance(code, CodeType) and isinstance(at, int)]
+    frames = [_summary(code, at) for code, at in zip(stack[::2], stack[1::2], strict=True)]
     return "".join(traceback.StackSummary.from_list(reversed(frames)).format())
 
 

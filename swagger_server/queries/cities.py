@@ -1,0 +1,276 @@
+"""Cities: found as somebody types, listed by size, nearest to a point, and one in full.
+
+How well a city fits what was typed is its rank. A city counts once, with its best name:
+
+| rank | the search key of the city's ...                |
+|------|-------------------------------------------------|
+| 0    | own name is what was typed                      |
+| 1    | alternate name or code is what was typed        |
+| 2    | own name begins with what was typed             |
+| 3    | alternate name or code begins with it           |
+| 4    | own name is much like it                        |
+| 5    | alternate name is much like it                  |
+"""
+
+# ruff: noqa: S608 - the statements are put together from this module's constants; values are always bound.
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from psycopg2.extensions import connection
+
+from swagger_server.queries.codes import UTC_OFFSET
+from swagger_server.queries.countries import COUNTRY_OF_CODE
+from swagger_server.queries.rows import Key, Page, cut, fetch, fetch_page, fetch_text, narrowed
+
+# Near misses are looked for only where fewer cities than this fit better: they cost the most and help the
+# least.
+_FEW = 5
+_SHORTEST_NEAR_MISS = 3
+# One or two letters begin so many names that walking the cities from the largest down finds a page at once.
+# Longer beginnings can be rare ones, where that walk would never end.
+_LONGEST_WALK = 2
+
+_ITEM = """c.id, c.name, {extra}c.label, c.country_iso2 AS country, c.subdivision_code AS subdivision,
+        c.population, c.lat, c.lon, c.timezone_name AS timezone"""
+_PLAIN = _ITEM.format(extra="")
+_HIT = _ITEM.format(extra="matched_name, ")
+
+_FILTERS = {
+    "country": f"c.country_iso2 = {COUNTRY_OF_CODE}",
+    "subdivision": "c.subdivision_code = %(subdivision)s",
+    "min_population": "c.population >= %(min_population)s",
+}
+
+# The first comparison is for the index, which cannot use two directions in one.
+_SMALLER = "c.population <= %(population)s AND (c.population < %(population)s OR c.id > %(id)s)"
+
+CITIES = """
+SELECT row_to_json(item)::text, c.population, c.id
+FROM city c, LATERAL (SELECT NULL::text AS matched_name) AS nothing, LATERAL (SELECT {columns}) AS item
+WHERE true{filters}
+ORDER BY c.population DESC, c.id
+LIMIT %(fetch)s"""
+
+SEARCH = """
+WITH same AS MATERIALIZED (
+    SELECT n.city_id, n.name, least(n.kind, 1) AS rank FROM city_name n{meant} WHERE n.search_key = %(q)s
+)
+SELECT row_to_json(item)::text, rank, -c.population, c.id
+FROM (
+    (SELECT c.*, same.name AS matched_name, rank
+    FROM same JOIN city c ON c.id = same.city_id
+    WHERE true{filters}{after_same}
+    ORDER BY rank, c.population DESC, c.id LIMIT %(fetch)s)
+    UNION ALL
+    (SELECT c.*, c.name, 2
+    FROM city c
+    WHERE c.search_key ^@ %(q)s AND c.id <> ALL (ARRAY(SELECT city_id FROM same)){filters}{after_own}
+    ORDER BY {largest_first}, c.id LIMIT %(fetch)s)
+) AS c, LATERAL (SELECT {columns}) AS item
+ORDER BY rank, c.population DESC, c.id
+LIMIT %(fetch)s"""
+
+SEARCH_OTHER_NAMES = """
+SELECT row_to_json(item)::text, 3, -c.population, c.id
+FROM (
+    SELECT *
+    FROM city c
+    WHERE EXISTS (SELECT FROM city_name n WHERE n.city_id = c.id AND n.search_key ^@ %(q)s AND n.kind > 0)
+        AND NOT c.search_key ^@ %(q)s
+        AND c.id <> ALL (ARRAY(SELECT n.city_id FROM city_name n{meant} WHERE n.search_key = %(q)s))
+        {filters}{after_other}
+    ORDER BY {largest_first}, c.id LIMIT %(fetch)s
+) AS c, LATERAL (
+    SELECT name AS matched_name FROM city_name WHERE city_id = c.id AND search_key ^@ %(q)s
+    ORDER BY kind, length(search_key), search_key LIMIT 1
+) AS best, LATERAL (SELECT {columns}) AS item
+ORDER BY c.population DESC, c.id"""
+
+# Two or three letters are mostly the beginning of a name: that a small town is called so somewhere must not
+# put it before the metropolis. Those of a large city are more likely meant as such: "LA", "NYC".
+_MEANT = " JOIN city c ON c.id = n.city_id AND (n.kind = 0 OR c.population >= 500000)"
+_LONGEST_ABBREVIATION = 3
+
+# Likeness counts most; of two alike, somebody more likely means the larger place.
+_SCORE = "-round((similarity({key}, %(q)s) + ln(c.population + 1) / 30) * 1000000)::integer"
+_FITS_BETTER = "EXISTS (SELECT FROM city_name b WHERE b.city_id = c.id AND b.search_key ^@ %(q)s)"
+# A threshold above pg_trgm's 0.3 loses nothing that anybody would recognise and spares a third of the time.
+_THRESHOLD = "SET LOCAL pg_trgm.similarity_threshold = 0.35;"
+
+NEAR_MISSES = f"""
+{_THRESHOLD}
+SELECT row_to_json(item)::text, 4, score, c.id
+FROM (
+    SELECT c.*, c.name AS matched_name, {_SCORE.format(key="c.search_key")} AS score
+    FROM city c
+    WHERE c.search_key %% %(q)s AND NOT {_FITS_BETTER}{{filters}}
+) AS c, LATERAL (SELECT {{columns}}) AS item
+WHERE true{{after_near}}
+ORDER BY score, c.id
+LIMIT %(fetch)s"""
+
+NEAR_MISSES_OF_OTHER_NAMES = f"""
+{_THRESHOLD}
+SELECT row_to_json(item)::text, 5, score, c.id
+FROM (
+    SELECT DISTINCT ON (c.id) c.*, n.name AS matched_name, {_SCORE.format(key="n.search_key")} AS score
+    FROM city_name n JOIN city c ON c.id = n.city_id
+    WHERE n.search_key %% %(q)s AND NOT c.search_key %% %(q)s AND NOT {_FITS_BETTER}{{filters}}
+    ORDER BY c.id, score, n.kind, n.search_key
+) AS c, LATERAL (SELECT {{columns}}) AS item
+WHERE true{{after_near_other}}
+ORDER BY score, c.id
+LIMIT %(fetch)s"""
+
+
+class _Stage(NamedTuple):
+    """A statement that yields the cities of some ranks, up to `last_rank`."""
+
+    sql: str
+    last_rank: int
+
+
+_FITTING = (_Stage(SEARCH, 2), _Stage(SEARCH_OTHER_NAMES, 3))
+_NEAR_MISSES = (_Stage(NEAR_MISSES, 4), _Stage(NEAR_MISSES_OF_OTHER_NAMES, 5))
+_AFTER = {
+    "after_same": "(rank, -c.population, c.id) > %(after)s",
+    "after_own": "(2, -c.population, c.id) > %(after)s",
+    "after_other": "(3, -c.population, c.id) > %(after)s",
+    "after_near": "(4, score, c.id) > %(after)s",
+    "after_near_other": "(5, score, c.id) > %(after)s",
+}
+
+NEAREST = """
+SELECT row_to_json(item)::text, chord, c.id
+FROM (
+    SELECT *, position <-> unit_vector(%(lat)s, %(lon)s) AS chord
+    FROM city c
+    WHERE true{filters}
+    ORDER BY position <-> unit_vector(%(lat)s, %(lon)s), id LIMIT %(fetch)s
+) AS c, LATERAL (SELECT {columns}, round(great_circle_km(chord)::numeric, 3) AS distance_km) AS item
+ORDER BY chord, c.id"""
+_CHORD = "c.position <-> unit_vector(%(lat)s, %(lon)s)"
+_NEAREST_FILTERS = {
+    "min_population": "c.population >= %(min_population)s",
+    # The box is for the index, the chord is the truth.
+    "radius_km": "c.position <@ cube_enlarge(unit_vector(%(lat)s, %(lon)s), chord(%(radius_km)s), 3)"
+    f" AND {_CHORD} <= chord(%(radius_km)s)",
+    "after": f"({_CHORD}, c.id) > %(after)s",
+}
+
+CITY = f"""
+SELECT row_to_json(item)::text
+FROM city c, LATERAL (
+    SELECT c.id, c.name, c.label,
+        (SELECT row_to_json(k) FROM (SELECT iso2, iso3, name FROM country WHERE iso2 = c.country_iso2) AS k)
+            AS country,
+        (SELECT row_to_json(s) FROM (SELECT code, name FROM subdivision WHERE code = c.subdivision_code) AS s)
+            AS subdivision,
+        (SELECT iso2 FROM country WHERE capital_city_id = c.id LIMIT 1) AS capital_of,
+        c.population, c.lat, c.lon,
+        (SELECT row_to_json(t) FROM (
+            SELECT c.timezone_name AS name, {UTC_OFFSET.format(zone="c.timezone_name")} AS utc_offset
+        ) AS t) AS timezone,
+        ARRAY(SELECT name FROM city_name WHERE city_id = c.id AND kind > 0 ORDER BY kind, search_key)
+            AS alternate_names
+) AS item
+WHERE c.id = %(id)s"""
+
+
+def list_cities(
+    conn: connection,
+    limit: int,
+    after: Key | None,
+    country: str | None = None,
+    subdivision: str | None = None,
+    min_population: int | None = None,
+    hits: bool = False,
+) -> Page:
+    """Cities from the largest down; the key is (population, id).
+
+    Filters: `country` by ISO2 or ISO3 code in upper case, `subdivision` by code. With `hits` the items have
+    a matched_name, which is null.
+    """
+    wanted = {"country": country, "subdivision": subdivision, "min_population": min_population}
+    filters = narrowed(_FILTERS, wanted) + ("" if after is None else f" AND {_SMALLER}")
+    population, city = after or (None, None)
+    sql = CITIES.format(columns=_HIT if hits else _PLAIN, filters=filters)
+    return fetch_page(conn, sql, {**wanted, "population": population, "id": city}, limit)
+
+
+def search_cities(
+    conn: connection,
+    q: str,
+    limit: int,
+    after: Key | None,
+    country: str | None = None,
+    subdivision: str | None = None,
+    min_population: int | None = None,
+) -> Page:
+    """Cities with a name that fits the search key `q`, best first. Filters as of `list_cities`.
+
+    The key is (rank, -population or -score of a near miss, id, whether the list goes on to near misses).
+    """
+    filters = {"country": country, "subdivision": subdivision, "min_population": min_population}
+    # A first page looks far enough to know whether the cities that fit are few.
+    size = limit + 1 if after else max(limit + 1, _FEW)
+    rows = _collect(conn, _FITTING, q, size, after, filters)
+    # Its cursor carries the answer on: what a list consists of must not change between two pages.
+    near = bool(after[3]) if after else len(rows) < _FEW and len(q) >= _SHORTEST_NEAR_MISS
+    if near:
+        rows += _collect(conn, _NEAR_MISSES, q, limit + 1 - len(rows), after, filters)
+    return cut([(*row, near) for row in rows], limit)
+
+
+def _collect(
+    conn: connection,
+    stages: Sequence[_Stage],
+    q: str,
+    size: int,
+    after: Key | None,
+    filters: dict[str, Any],
+) -> list[Key]:
+    """The first `size` cities behind `after`; a stage is run only where those before it leave room."""
+    rows: list[Key] = []
+    for stage in stages:
+        if len(rows) < size and (after is None or stage.last_rank >= after[0]):
+            params = {"q": q, "after": after and after[:3], "fetch": size - len(rows), **filters}
+            rows += fetch(conn, _statement(stage.sql, q, after, filters), params)
+    return rows
+
+
+def _statement(sql: str, q: str, after: Key | None, filters: dict[str, Any]) -> str:
+    # A sum has no index: it keeps the planner from the walk.
+    largest_first = "c.population DESC" if len(q) <= _LONGEST_WALK else "c.population + 0 DESC"
+    afters = {name: "" if after is None else f" AND {condition}" for name, condition in _AFTER.items()}
+    return sql.format(
+        columns=_HIT,
+        meant=_MEANT if len(q) <= _LONGEST_ABBREVIATION else "",
+        filters=narrowed(_FILTERS, filters),
+        largest_first=largest_first,
+        **afters,
+    )
+
+
+def nearest_cities(
+    conn: connection,
+    lat: float,
+    lon: float,
+    limit: int,
+    after: Key | None,
+    radius_km: float | None = None,
+    min_population: int | None = None,
+) -> Page:
+    """Cities by great-circle distance from the point (degrees); the key is (chord, id).
+
+    The chord is the straight distance on the unit sphere. Without `radius_km` there is no bound.
+    """
+    wanted = {"radius_km": radius_km, "min_population": min_population, "after": after}
+    sql = NEAREST.format(columns=_PLAIN, filters=narrowed(_NEAREST_FILTERS, wanted))
+    return fetch_page(conn, sql, {"lat": lat, "lon": lon, **wanted}, limit)
+
+
+def find_city(conn: connection, city_id: int) -> str | None:
+    """One city in full as JSON, by GeoNames number; None where there is none."""
+    return fetch_text(conn, CITY, {"id": city_id})

@@ -19,8 +19,7 @@ from swagger_server.embedded import EmbeddedError, ensure_running
 
 # Any number but those of the migrations and of the loading, which lock for themselves within this one.
 _FILL_LOCK = 7_221_300_553
-_LOCK_SQL = "SELECT pg_try_advisory_lock(%s)"
-_UNLOCK_SQL = "SELECT pg_advisory_unlock(%s)"
+_LOCK_SQL = "SELECT pg_try_advisory_xact_lock(%s)"
 _LOCK_POLL = 0.05  # seconds
 
 
@@ -43,7 +42,7 @@ def prepare_embedded(settings: Settings) -> dict[str, Any]:
     try:
         with closing(psycopg2.connect(**arguments)) as conn:
             if not _is_filled(conn):
-                _fill(conn)
+                _fill(conn, arguments)
     except (psycopg2.Error, sample.SampleError) as error:
         reason = " ".join(str(error).split())
         raise EmbeddedError(f"The embedded database cannot be filled: {reason}") from error
@@ -56,34 +55,29 @@ def _is_filled(conn: connection) -> bool:
     return filled
 
 
-def _fill(conn: connection) -> None:
+def _fill(conn: connection, arguments: dict[str, Any]) -> None:
     """Migrate and load; whoever waited for the lock finds the work done and does nothing."""
-    with fill_lock(conn):
+    with fill_lock(arguments):
         schema.migrate(conn)
         if not _is_filled(conn):
             sample.load_places(conn, progress=sys.stderr.isatty())
 
 
 @contextmanager
-def fill_lock(conn: connection) -> Iterator[None]:
+def fill_lock(arguments: dict[str, Any]) -> Iterator[None]:
     """Hold the database's lock on filling it within the block; waits for as long as another process has it.
 
-    Waits by asking again and again, since a query that waits in the server cannot be ended by Ctrl-C.
+    The lock is that of a transaction on a connection of its own, and so lasts behind PgBouncer too. It is asked
+    for again and again, since Ctrl-C cannot end a query that waits in the server.
     """
-    while not _query(conn, _LOCK_SQL):
-        time.sleep(_LOCK_POLL)
-    try:
+    with closing(psycopg2.connect(**arguments)) as holder:
+        while not _has_lock(holder):
+            holder.rollback()
+            time.sleep(_LOCK_POLL)
         yield
-    finally:
-        if not conn.closed:
-            _query(conn, _UNLOCK_SQL)
 
 
-def _query(conn: connection, sql: str) -> bool:
-    """Ask for or give up the lock, outside of any transaction: it belongs to the session."""
-    conn.rollback()
-    with conn.cursor() as cur:
-        cur.execute(sql, (_FILL_LOCK,))
-        (answer,) = cur.fetchone() or (False,)
-    conn.rollback()
-    return bool(answer)
+def _has_lock(holder: connection) -> bool:
+    with holder.cursor() as cur:
+        cur.execute(_LOCK_SQL, (_FILL_LOCK,))
+        return cur.fetchone() == (True,)

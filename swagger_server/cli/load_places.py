@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Load, with a progress bar on a terminal. All or nothing; the service may go on meanwhile."""
     settings = load_settings()
     started = time.monotonic()
-    with connected("load-places", connect_arguments(settings)[DEFAULT_DATABASE]) as conn, fill_lock(conn):
+    database = connect_arguments(settings)[DEFAULT_DATABASE]
+    with connected("load-places", database) as conn, fill_lock(database):
         _require_schema(settings, conn)
         load_places(conn, cities=arguments.cities, progress=sys.stderr.isatty())
     print(f"loaded in {time.monotonic() - started:.1f} s")

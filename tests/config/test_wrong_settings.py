@@ -23,6 +23,8 @@ IN_FILE = [
     ("[POOL]\nMAX =", "{ini}: [POOL] MAX = '': must be a whole number from 1 to 1000 (connections)"),
     ("[POOL]\nTIMEOUT = 5s", "{ini}: [POOL] TIMEOUT = '5s': must be a number from 0 to 3600 (seconds)"),
     ("[POOL]\nTIMEOUT = nan", "{ini}: [POOL] TIMEOUT = 'nan': must be a number from 0 to 3600 (seconds)"),
+    ("[POOL]\nTIMEOUT = 1_0", "{ini}: [POOL] TIMEOUT = '1_0': must be a number from 0 to 3600 (seconds)"),
+    ("[POOL]\nTIMEOUT = ٣", "{ini}: [POOL] TIMEOUT = '٣': must be a number from 0 to 3600 (seconds)"),
     ("[POOL]\nTIMEOUT = inf", "{ini}: [POOL] TIMEOUT = 'inf': must be a number from 0 to 3600 (seconds)"),
     ("[POOL]\nTIMEOUT = -1", "{ini}: [POOL] TIMEOUT = '-1': must be a number from 0 to 3600 (seconds)"),
     (
@@ -103,6 +105,14 @@ IN_FILE = [
         "[CORS]\nORIGINS = https://a.example/",
         "{ini}: [CORS] ORIGINS = 'https://a.example/':"
         " must be * or origins such as https://app.example:8443, separated by commas",
+    ),
+    *(
+        (
+            f"[CORS]\nORIGINS = {origin}",
+            f"{{ini}}: [CORS] ORIGINS = '{origin}':"
+            " must be * or origins such as https://app.example:8443, separated by commas",
+        )
+        for origin in ("https://*.example", "https://me@a.example", "a.example", "https://a.example/x?y")
     ),
     (
         "[CORS]\nORIGINS = *, https://a.example",

@@ -1,0 +1,1 @@
+"""The Places API over HTTP, every answer checked against the spec, and what its queries find."""

@@ -1,0 +1,52 @@
+"""The spec itself: valid, complete, with examples that hold."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from openapi_spec_validator import validate
+
+from tests.api.contract import Contract
+
+CONTRACT = Contract()
+
+
+def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in CONTRACT.spec["paths"].items():
+        for operation in methods.values():
+            yield path, operation
+
+
+def test_the_spec_is_valid() -> None:
+    validate(CONTRACT.spec)
+
+
+def test_every_operation_announces_every_answer() -> None:
+    for path, operation in _operations():
+        keyed = {"404"} if "{" in path else set()
+        assert set(operation["responses"]) == {"200", "304", "400", "500", "503", "504"} | keyed, path
+
+
+def test_every_parameter_is_bounded_and_described() -> None:
+    for name, parameter in CONTRACT.spec["components"]["parameters"].items():
+        schema = parameter["schema"]
+        assert parameter["description"], name
+        bounds = {
+            "string": "pattern" in schema or {"minLength", "maxLength"} <= set(schema),
+            "integer": {"minimum", "maximum"} <= set(schema),
+            "number": {"minimum", "maximum"} <= set(schema),
+            "boolean": True,
+        }
+        assert bounds[schema["type"]], name
+
+
+def test_answers_may_not_grow_members_unannounced() -> None:
+    for name, schema in CONTRACT.spec["components"]["schemas"].items():
+        if schema["type"] == "object" and name != "Problem":
+            assert schema["additionalProperties"] is False, name
+            assert set(schema["required"]) == set(schema["properties"]), name
+
+
+def test_every_operation_names_a_function() -> None:
+    names = [operation["operationId"] for _, operation in _operations()]
+    assert len(set(names)) == len(names) == 16
+    assert all(name.startswith("swagger_server.controllers.") for name in names)

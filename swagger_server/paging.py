@@ -14,7 +14,7 @@ from flask import Response, request
 
 from swagger_server.encoder import json_response
 from swagger_server.problems import BadRequest
-from swagger_server.queries.rows import Key, Page
+from swagger_server.rows import Key, Page
 
 _NOT_OF_THE_LIST = frozenset({"cursor", "limit"})
 

@@ -51,7 +51,8 @@ class Connection(psycopg2.extensions.connection):
     ) -> Any:
         """A cursor of the given class (default: the database's) that keeps to the request's rules."""
         if self.timings is not None:
-            cursor_factory = _bound(cast(type[_Cursor], cursor_factory or self._request_cursor))
+            wanted: Any = cursor_factory or self._request_cursor
+            cursor_factory = _bound(wanted)
         return super().cursor(name, cursor_factory, **options)
 
     def __enter__(self) -> Self:
@@ -106,7 +107,7 @@ class _Bound(_Cursor):
 
 
 @functools.cache
-def _bound(factory: type[_Cursor]) -> type[_Cursor]:
+def _bound(factory: Any) -> type[_Cursor]:
     return type(f"Bound{factory.__name__}", (_Bound, factory), {})
 
 

@@ -14,7 +14,7 @@ from swagger_server.config.settings import DEFAULT_DATABASE
 from swagger_server.prepare import prepare
 
 APPLICATION = "swagger_server.wsgi"
-GUNICORN_CONFIG = Path(__file__).resolve().parents[2] / "gunicorn.conf.py"
+GUNICORN_CONFIG = "python:swagger_server.gunicorn_settings"
 DEFAULT_BIND = "127.0.0.1:8080"
 DEFAULT_WORKERS = "4"
 
@@ -83,17 +83,16 @@ def _url(bind: str) -> str | None:
 def _become_gunicorn(arguments: Sequence[str]) -> int:
     """Run gunicorn in this process: as a user of the embedded server it must live as long as the workers.
 
-    argv[0] is what gunicorn starts again when it is told to replace itself (SIGUSR2).
+    argv[0] is the script that gunicorn starts again when it is told to replace itself (SIGUSR2).
     """
-    from gunicorn import __main__ as gunicorn_main
     from gunicorn.app.wsgiapp import run as run_gunicorn
 
-    sys.argv = [str(gunicorn_main.__file__), *_config(arguments), *arguments, APPLICATION]
+    sys.argv = [str(Path(sys.executable).with_name("gunicorn")), *_config(arguments), *arguments, APPLICATION]
     run_gunicorn(prog="gunicorn")
     return 0
 
 
 def _config(arguments: Sequence[str]) -> list[str]:
-    """The checkout's gunicorn.conf.py from whatever folder, unless another one is named."""
+    """The settings that come with the service, from whatever folder, unless others are named."""
     named = any(item.startswith(("-c", "--config")) for item in arguments)
-    return [] if named or not GUNICORN_CONFIG.exists() else ["-c", str(GUNICORN_CONFIG)]
+    return [] if named else ["-c", GUNICORN_CONFIG]

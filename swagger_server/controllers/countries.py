@@ -14,7 +14,7 @@ from swagger_server.queries.countries import (
     list_subdivisions,
     search_countries,
 )
-from swagger_server.queries.rows import Page
+from swagger_server.rows import Page
 
 
 def search(

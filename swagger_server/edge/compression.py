@@ -2,7 +2,6 @@
 
 import gzip
 
-from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from swagger_server.serving import Request, Response
@@ -38,9 +37,13 @@ def compress(request: Request, response: Response) -> None:
         response.body = [body]
         response.set_header("Content-Encoding", "gzip")
         response.set_header("Content-Length", str(len(body)))
+        etag = response.header("etag")
+        if etag is not None and not etag.startswith("W/"):
+            # A strong tag promises the same bytes, and these are others.
+            response.set_header("ETag", f"W/{etag}")
 
 
 def _accepts_gzip(header: str | None) -> bool:
     if not header or "gzip" not in header:
         return False
-    return parse_accept_header(header, MIMEAccept).quality("gzip") > 0
+    return parse_accept_header(header).quality("gzip") > 0

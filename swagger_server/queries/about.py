@@ -2,7 +2,7 @@
 
 from psycopg2.extensions import connection
 
-from swagger_server.queries.rows import fetch_text
+from swagger_server.rows import fetch_text
 
 SOURCES = """
 SELECT coalesce(json_agg(row_to_json(s) ORDER BY s.name), '[]')::text

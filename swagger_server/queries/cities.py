@@ -21,7 +21,7 @@ from psycopg2.extensions import connection
 
 from swagger_server.queries.codes import UTC_OFFSET
 from swagger_server.queries.countries import COUNTRY_OF_CODE
-from swagger_server.queries.rows import Key, Page, cut, fetch, fetch_page, fetch_text, narrowed
+from swagger_server.rows import Key, Page, cut, fetch, fetch_page, fetch_text, narrowed
 
 # Near misses are looked for only where fewer cities than this fit better: they cost the most and help the
 # least.

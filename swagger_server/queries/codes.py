@@ -3,7 +3,7 @@
 from psycopg2.extensions import connection
 
 from swagger_server.queries.countries import COUNTRY_OF_CODE
-from swagger_server.queries.rows import Page, fetch_page, narrowed
+from swagger_server.rows import Page, fetch_page, narrowed
 
 UTC_OFFSET = """(
     SELECT CASE WHEN o < interval '0' THEN '-' ELSE '+' END || to_char(greatest(o, -o), 'HH24:MI')

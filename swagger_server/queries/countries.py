@@ -4,7 +4,7 @@
 
 from psycopg2.extensions import connection
 
-from swagger_server.queries.rows import Key, Page, fetch_page, fetch_text, narrowed
+from swagger_server.rows import Key, Page, fetch_page, fetch_text, narrowed
 
 COUNTRY_OF_CODE = "(SELECT iso2 FROM country WHERE %(country)s IN (iso2, iso3))"
 """The ISO2 code of the country whose ISO2 or ISO3 code (upper case) is bound as `country`."""

@@ -8,7 +8,7 @@ import pytest
 from psycopg2.extensions import connection
 
 from swagger_server.queries.cities import list_cities, search_cities
-from swagger_server.queries.rows import Page
+from swagger_server.rows import Page
 from swagger_server.schema import migrate
 from tests.support.servers import Database
 

@@ -1,16 +1,7 @@
-"""How somebody serves a spec of their own: the settings and databases as always, their controllers."""
+"""How somebody serves a spec of their own."""
 
 from pathlib import Path
 
-from swagger_server import log
-from swagger_server.app import create_app
-from swagger_server.config import load_settings
+from swagger_server.startup import load_application
 
-settings = load_settings()
-log.configure(settings.server)
-application = create_app(
-    settings,
-    {name: found.connect_kwargs() for name, found in settings.databases.items()},
-    spec=Path(__file__).with_name("openapi.yaml"),
-)
-application.start()
+application = load_application(Path(__file__).with_name("openapi.yaml"))

@@ -1,0 +1,57 @@
+"""gunicorn's settings for this service; the command line overrides each."""
+
+import signal
+import sys
+from typing import Any
+
+from swagger_server.config import ConfigError, load_settings
+from swagger_server.embedded import EmbeddedError
+from swagger_server.prepare import prepare
+
+# One event loop reads and sends, a thread for each request runs the controller: no slow client and no slow
+# query holds up another request. uvloop, which this worker finds by itself, is the fastest loop.
+worker_class = "asgi"
+
+# A spec or a setting that cannot be served stops gunicorn instead of starting workers again and again.
+asgi_lifespan = "on"
+
+# Connections a worker accepts; requests beyond its threads wait in it, not in the kernel.
+worker_connections = 1000
+
+# Seconds an idle connection is kept: long enough for a page's next request, and no longer, because this worker
+# waits for idle connections, too, when it is told to stop.
+keepalive = 5
+
+# The service writes a line for each request itself, with the request id.
+accesslog = None
+
+# Nothing here is administered at run time, and the default socket is shared by all services of a user.
+control_socket_disable = True
+
+
+def on_starting(_server: Any) -> None:
+    """Read the settings, and get the embedded database ready, once for all workers."""
+    try:
+        prepare(load_settings())
+    except (ConfigError, EmbeddedError) as exc:
+        print(f"swagger_server: {exc}", file=sys.stderr)
+        sys.exit(1)
+
+
+# uvloop loses a signal that arrives before it runs: stopping the service while a worker is still loading would
+# take the whole graceful timeout. So they wait, blocked, until the worker can handle them.
+_STOP_SIGNALS = {signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
+
+
+def post_fork(_server: Any, _worker: Any) -> None:
+    """Hold back the signals that end a worker."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Let them through: in the event loop's first turn, or at once where there is none."""
+    loop = getattr(worker, "loop", None)
+    if loop is None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+    else:
+        loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, _STOP_SIGNALS)

@@ -1,0 +1,64 @@
+"""From a spec to an application that serves in this process: what a service's wsgi module calls.
+
+    from pathlib import Path
+    from swagger_server.startup import load_application
+
+    application = load_application(Path(__file__).with_name("openapi.yaml"))
+
+Owns when the pools are opened, and how a start that cannot succeed ends: with one line.
+"""
+
+import atexit
+import inspect
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from connexion.exceptions import ConnexionException
+from flask import Blueprint
+
+from swagger_server import log
+from swagger_server.app import create_app
+from swagger_server.config import ConfigError, load_settings
+from swagger_server.embedded import EmbeddedError
+from swagger_server.health import SchemaCheck
+from swagger_server.prepare import prepare
+from swagger_server.serving import Application
+
+_GUNICORN_HALTS = 3
+"""The exit status by which a worker tells gunicorn's master to stop instead of starting another one."""
+
+
+def load_application(
+    spec: Path, *, blueprints: Sequence[Blueprint] = (), schema: SchemaCheck | None = None
+) -> Application:
+    """The application for `spec`, with settings from config.ini and the environment, started.
+
+    `blueprints` add pages outside the spec, `schema` a condition for being ready. Settings, a spec or an
+    embedded database that cannot be used end the process with status 3 and one line on stderr.
+    """
+    try:
+        settings = load_settings()
+        log.configure(settings.server)
+        application = create_app(settings, prepare(settings), spec=spec, blueprints=blueprints, schema=schema)
+    except (ConfigError, EmbeddedError, ConnexionException) as exc:
+        print(f"swagger_server: {exc}", file=sys.stderr)
+        sys.exit(_GUNICORN_HALTS)
+    _start(application)
+    return application
+
+
+def _start(application: Application) -> None:
+    """Open the pools in this process, or, in a master that preloads, in each worker once it is forked."""
+    atexit.register(application.stop)
+    if _is_preloading():
+        os.register_at_fork(after_in_child=application.start)
+    else:
+        application.start()
+
+
+def _is_preloading() -> bool:
+    """Whether gunicorn's master is importing the application (--preload): workers will be forked from it."""
+    modules = {frame.frame.f_globals.get("__name__", "") for frame in inspect.stack(context=0)}
+    return "gunicorn.arbiter" in modules and "gunicorn.workers.base" not in modules

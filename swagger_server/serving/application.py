@@ -68,7 +68,12 @@ class Application:
             return self.asgi(*args)
         if len(args) == 2:
             return self.wsgi(*args)
-        return functools.partial(self.asgi, *args)
+        if len(args) == 1:
+            return functools.partial(self.asgi, *args)
+        # uvicorn calls with nothing to find out whether this is a factory
+        raise TypeError(
+            f"expected (environ, start_response) or (scope, receive, send), got {len(args)} arguments"
+        )
 
     def start(self) -> None:
         """Make this process ready for requests; raises what `on_start` raises."""

@@ -17,6 +17,7 @@ from swagger_server.cli.database import CommandError, one_line
 from swagger_server.config import ConfigError
 from swagger_server.embedded import EmbeddedError
 from swagger_server.sample import SampleError
+from swagger_server.schema import SchemaError
 
 COMMANDS = (serve, migrate, load_places, check_config, connections)
 
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _reader_left()
     except ConfigError as error:
         return _failed(str(error), REFUSED)
-    except (CommandError, EmbeddedError, SampleError, psycopg2.Error, OSError) as error:
+    except (CommandError, EmbeddedError, SampleError, SchemaError, psycopg2.Error, OSError) as error:
         return _failed(one_line(error), FAILED)
     return status
 

@@ -1,72 +1,104 @@
 """The database schema as numbered SQL files, and what applies them.
 
-Owns the table schema_migration. Knows nothing of the places: `0001_places.sql` is one file like any other.
+Owns the table schema_migration, which goes by the names of files: those of two folders do not meet. Knows
+nothing of the places: `0001_places.sql` is one file like any other.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from psycopg2 import Error, InterfaceError
 from psycopg2.extensions import connection, cursor
 
-_FOLDER: Traversable = files(__name__)
+PLACES: Traversable = files(__name__)
 # Any number will do, as long as every version of this module uses the same.
 _LOCK = 7_221_300_551
 
 _LOCK_SQL = "SELECT pg_advisory_xact_lock(%s)"
 _TABLE_SQL = """
 CREATE TABLE IF NOT EXISTS schema_migration (
-    version     integer PRIMARY KEY,
-    name        text NOT NULL,
+    name        text PRIMARY KEY,
+    version     integer NOT NULL,
     applied_at  timestamptz NOT NULL DEFAULT now()
 )"""
 _TABLE_EXISTS_SQL = "SELECT to_regclass('schema_migration') IS NOT NULL"
-_VERSION_SQL = "SELECT coalesce(max(version), 0) FROM schema_migration"
-_APPLIED_SQL = "SELECT EXISTS (SELECT FROM schema_migration WHERE version = %s)"
+_VERSION_SQL = "SELECT coalesce(max(version), 0) FROM schema_migration WHERE name = ANY(%s)"
+_APPLIED_SQL = "SELECT EXISTS (SELECT FROM schema_migration WHERE name = %s)"
 _RECORD_SQL = "INSERT INTO schema_migration (version, name) VALUES (%s, %s)"
 
 
+class SchemaError(Exception):
+    """A folder of migrations cannot be used; one line says why."""
+
+
 def _migrations(folder: Traversable) -> list[Traversable]:
+    if not folder.is_dir():
+        raise SchemaError(f"{folder} is no folder")
     return sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
 
 
 def _version(file: Traversable) -> int:
-    return int(file.name.split("_", 1)[0])
+    number = file.name.split("_", 1)[0]
+    if not number.isdecimal():
+        raise SchemaError(
+            f"{file.name}: the name of a migration begins with its number, as in 0001_stores.sql"
+        )
+    return int(number)
 
 
-SCHEMA_VERSION: int = max(map(_version, _migrations(_FOLDER)))
+SCHEMA_VERSION: int = max(map(_version, _migrations(PLACES)))
 """The number of the newest file: what `current_version` returns after `migrate`."""
 
 
-def migrate(conn: connection, folder: Traversable = _FOLDER) -> list[str]:
+def migrate(conn: connection, folder: Traversable = PLACES) -> list[str]:
     """Apply the files of `folder` that this database lacks, in order, and return their names.
 
+    Raises SchemaError for a folder that is none or holds a file without a number, before anything is applied.
     Each file runs in a transaction of its own: one that fails leaves nothing of itself and raises psycopg2's
     error. Two that run at the same time are safe: the second waits, and then finds the work done. `conn` must
     not be in a transaction.
     """
-    return [file.name for file in _migrations(folder) if _apply(conn, file)]
+    numbered = [(_version(file), file) for file in _migrations(folder)]
+    return [file.name for version, file in numbered if _apply(conn, file, version)]
 
 
-def current_version(conn: connection) -> int:
-    """The number of the newest file applied to this database; 0 when there is none."""
+def current_version(conn: connection, folder: Traversable = PLACES) -> int:
+    """The number of the newest file of `folder` that was applied to this database; 0 when there is none."""
     with conn.cursor() as cur:
         cur.execute(_TABLE_EXISTS_SQL)
         if not _one(cur):
             return 0
-        cur.execute(_VERSION_SQL)
+        cur.execute(_VERSION_SQL, ([file.name for file in _migrations(folder)],))
         return int(str(_one(cur)))
 
 
-def _apply(conn: connection, file: Traversable) -> bool:
-    with conn, conn.cursor() as cur:
+@contextmanager
+def transaction(conn: connection) -> Iterator[None]:
+    """The block as one transaction, in autocommit too.
+
+    When the connection is lost, psycopg2's own `with conn` says that it cannot roll back; this says why it was lost.
+    """
+    try:
+        with conn:
+            yield
+    except InterfaceError as error:
+        if isinstance(error.__context__, Error):
+            raise error.__context__ from None
+        raise
+
+
+def _apply(conn: connection, file: Traversable, version: int) -> bool:
+    with transaction(conn), conn.cursor() as cur:
         # Until the commit: who waits here sees, once it is let in, what the other one has applied.
         cur.execute(_LOCK_SQL, (_LOCK,))
         cur.execute(_TABLE_SQL)
-        cur.execute(_APPLIED_SQL, (_version(file),))
+        cur.execute(_APPLIED_SQL, (file.name,))
         if _one(cur):
             return False
         cur.execute(file.read_text(encoding="utf-8"))
-        cur.execute(_RECORD_SQL, (_version(file), file.name))
+        cur.execute(_RECORD_SQL, (version, file.name))
         return True
 
 

@@ -146,7 +146,7 @@ def test_serve_hands_other_arguments_to_gunicorn(database: Database, tmp_path: P
         "threads": "5",
         "bind": "['127.0.0.1:8080']",
     }
-    assert settings["config"].endswith("gunicorn.conf.py")
+    assert settings["config"] == "python:swagger_server.gunicorn_settings"
 
 
 def test_check_config_tries_the_embedded_database(embedded: Environment) -> None:

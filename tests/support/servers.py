@@ -226,6 +226,17 @@ def temporary_database(server: Database, name: str) -> Iterator[Database]:
         server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A temporary folder that every account may pass through, as /home is; pytest's own are for us alone.
+
+    The data of an embedded server that root starts can stay there, since its other account can reach them.
+    """
+    with tempfile.TemporaryDirectory(prefix="open-") as folder:
+        os.chmod(folder, 0o711)
+        yield Path(folder)
+
+
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nobody uses at this moment."""
     with socket.socket() as listener:

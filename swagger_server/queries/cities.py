@@ -8,8 +8,9 @@ How well a city fits what was typed is its rank. A city counts once, with its be
 | 1    | alternate name or code is what was typed        |
 | 2    | own name begins with what was typed             |
 | 3    | alternate name or code begins with it           |
-| 4    | own name is much like it                        |
-| 5    | alternate name is much like it                  |
+| 4    | name, and its subdivision or country, is it     |
+| 5    | own name is much like it                        |
+| 6    | alternate name is much like it                  |
 """
 
 # ruff: noqa: S608 - the statements are put together from this module's constants; values are always bound.
@@ -87,6 +88,26 @@ FROM (
 ) AS best, LATERAL (SELECT {columns}) AS item
 ORDER BY c.population DESC, c.id"""
 
+# "paris texas", "san jose ca", and the labels that we give: each way of cutting what was typed into a name in full
+# and the beginning of a place.
+SEARCH_WITH_PLACE = """
+SELECT row_to_json(item)::text, 4, -c.population, c.id
+FROM (
+    SELECT DISTINCT ON (c.id) c.*, n.name AS matched_name
+    FROM unnest(%(heads)s, %(tails)s) AS typed (head, tail)
+        JOIN city_name n ON n.search_key = head
+        JOIN city c ON c.id = n.city_id
+        JOIN country k ON k.iso2 = c.country_iso2
+        LEFT JOIN subdivision s ON s.code = c.subdivision_code
+    WHERE (k.search_key ^@ tail OR s.search_key ^@ tail OR (s.search_key || ' ' || k.search_key) ^@ tail
+            OR upper(tail) IN (k.iso2, k.iso3) OR s.code = k.iso2 || '.' || upper(tail))
+        AND NOT {fits_better}{filters}
+    ORDER BY c.id, n.kind
+) AS c, LATERAL (SELECT {columns}) AS item
+WHERE true{after_with_place}
+ORDER BY c.population DESC, c.id
+LIMIT %(fetch)s"""
+
 # Two or three letters are mostly the beginning of a name: that a small town is called so somewhere must not
 # put it before the metropolis. Those of a large city are more likely meant as such: "LA", "NYC".
 _MEANT = " JOIN city c ON c.id = n.city_id AND (n.kind = 0 OR c.population >= 500000)"
@@ -100,7 +121,7 @@ _THRESHOLD = "SET LOCAL pg_trgm.similarity_threshold = 0.35;"
 
 NEAR_MISSES = f"""
 {_THRESHOLD}
-SELECT row_to_json(item)::text, 4, score, c.id
+SELECT row_to_json(item)::text, 5, score, c.id
 FROM (
     SELECT c.*, c.name AS matched_name, {_SCORE.format(key="c.search_key")} AS score
     FROM city c
@@ -112,7 +133,7 @@ LIMIT %(fetch)s"""
 
 NEAR_MISSES_OF_OTHER_NAMES = f"""
 {_THRESHOLD}
-SELECT row_to_json(item)::text, 5, score, c.id
+SELECT row_to_json(item)::text, 6, score, c.id
 FROM (
     SELECT DISTINCT ON (c.id) c.*, n.name AS matched_name, {_SCORE.format(key="n.search_key")} AS score
     FROM city_name n JOIN city c ON c.id = n.city_id
@@ -132,13 +153,15 @@ class _Stage(NamedTuple):
 
 
 _FITTING = (_Stage(SEARCH, 2), _Stage(SEARCH_OTHER_NAMES, 3))
-_NEAR_MISSES = (_Stage(NEAR_MISSES, 4), _Stage(NEAR_MISSES_OF_OTHER_NAMES, 5))
+_WITH_PLACE = _Stage(SEARCH_WITH_PLACE, 4)
+_NEAR_MISSES = (_Stage(NEAR_MISSES, 5), _Stage(NEAR_MISSES_OF_OTHER_NAMES, 6))
 _AFTER = {
     "after_same": "(rank, -c.population, c.id) > %(after)s",
     "after_own": "(2, -c.population, c.id) > %(after)s",
     "after_other": "(3, -c.population, c.id) > %(after)s",
-    "after_near": "(4, score, c.id) > %(after)s",
-    "after_near_other": "(5, score, c.id) > %(after)s",
+    "after_with_place": "(4, -c.population, c.id) > %(after)s",
+    "after_near": "(5, score, c.id) > %(after)s",
+    "after_near_other": "(6, score, c.id) > %(after)s",
 }
 
 NEAREST = """
@@ -215,12 +238,19 @@ def search_cities(
     filters = {"country": country, "subdivision": subdivision, "min_population": min_population}
     # A first page looks far enough to know whether the cities that fit are few.
     size = limit + 1 if after else max(limit + 1, _FEW)
-    rows = _collect(conn, _FITTING, q, size, after, filters)
+    stages = (*_FITTING, _WITH_PLACE) if " " in q else _FITTING
+    rows = _collect(conn, stages, q, size, after, filters)
     # Its cursor carries the answer on: what a list consists of must not change between two pages.
-    near = bool(after[3]) if after else len(rows) < _FEW and len(q) >= _SHORTEST_NEAR_MISS
+    near = bool(after[3]) if after else _want_near_misses(q, rows)
     if near:
         rows += _collect(conn, _NEAR_MISSES, q, limit + 1 - len(rows), after, filters)
     return cut([(*row, near) for row in rows], limit)
+
+
+def _want_near_misses(q: str, rows: Sequence[Key]) -> bool:
+    # Who has named the place too, and found it, has made no mistake.
+    exact = any(rank == _WITH_PLACE.last_rank for _, rank, *_ in rows)
+    return len(rows) < _FEW and len(q) >= _SHORTEST_NEAR_MISS and not exact
 
 
 def _collect(
@@ -235,9 +265,17 @@ def _collect(
     rows: list[Key] = []
     for stage in stages:
         if len(rows) < size and (after is None or stage.last_rank >= after[0]):
-            params = {"q": q, "after": after and after[:3], "fetch": size - len(rows), **filters}
+            params = {"q": q, **_cuts(q), "after": after and after[:3], "fetch": size - len(rows), **filters}
             rows += fetch(conn, _statement(stage.sql, q, after, filters), params)
     return rows
+
+
+def _cuts(q: str) -> dict[str, list[str]]:
+    words = q.split(" ")
+    return {
+        "heads": [" ".join(words[:cut]) for cut in range(1, len(words))],
+        "tails": [" ".join(words[cut:]) for cut in range(1, len(words))],
+    }
 
 
 def _statement(sql: str, q: str, after: Key | None, filters: dict[str, Any]) -> str:
@@ -249,6 +287,7 @@ def _statement(sql: str, q: str, after: Key | None, filters: dict[str, Any]) -> 
         meant=_MEANT if len(q) <= _LONGEST_ABBREVIATION else "",
         filters=narrowed(_FILTERS, filters),
         largest_first=largest_first,
+        fits_better=_FITS_BETTER,
         **afters,
     )
 

@@ -104,6 +104,23 @@ def test_what_is_meant_comes_first(api: Api, typed: str) -> None:
     assert api.get("/cities", q=typed, limit=1)["items"][0]["name"] == expected[typed]
 
 
+@pytest.mark.parametrize(
+    ("typed", "label"),
+    [
+        ("paris france", "Paris, Île-de-France, France"),
+        ("Paris, Tex", "Paris, Texas, United States"),
+        ("Paris, Île-de-France, France", "Paris, Île-de-France, France"),
+        ("san jose ca", "San Jose, California, United States"),
+        ("san jose cr", "San José, Costa Rica"),
+        ("springfield illinois", "Springfield, Illinois, United States"),
+        ("cologne ger", "Köln, Nordrhein-Westfalen, Germany"),
+        ("rio de janeiro brazil", "Rio de Janeiro, Brazil"),
+    ],
+)
+def test_a_city_may_be_typed_with_its_subdivision_or_country(api: Api, typed: str, label: str) -> None:
+    assert api.get("/cities", q=typed, limit=1)["items"][0]["label"] == label
+
+
 def test_a_hit_says_which_name_matched_and_carries_a_label(api: Api) -> None:
     (hit,) = api.get("/cities", q="parigi", limit=1)["items"]
     assert (hit["id"], hit["name"], hit["matched_name"]) == (PARIS, "Paris", "Parigi")

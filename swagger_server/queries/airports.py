@@ -29,6 +29,7 @@ _FEW = 5
 _SHORTEST_NEAR_MISS = 3
 # Shorter ones are in no trigram that the index could look up.
 _SHORTEST_LATER_WORD = 3
+_SHORTEST_CITY = 2
 # Words that tell no airport from another: who types "inter" is not looking for 1,500 of them.
 _COMMON_WORDS = (
     "airport",
@@ -78,10 +79,10 @@ FROM (
     ORDER BY rank, no_iata, size, a.icao LIMIT %(fetch)s
 ) AS a, LATERAL (SELECT {_COLUMNS}) AS item
 ORDER BY rank, no_iata, size, a.icao"""
+_BEGINS = "a.search_key ^@ %(q)s OR a.city_search_key ^@ %(q)s"
+_HAS_CODE = "a.iata = ANY (%(iatas)s) OR a.icao = ANY (%(icaos)s)"
 _OF_CITY = "a.city_id = ANY (ARRAY(SELECT city_id FROM city_name WHERE search_key = %(q)s))"
-_FITS = f"""a.iata = ANY (%(iatas)s) OR a.icao = ANY (%(icaos)s)
-        OR a.search_key ^@ %(q)s OR a.city_search_key ^@ %(q)s OR {_OF_CITY}"""
-_LATER_WORD = " OR a.search_key LIKE '%% ' || %(q)s || '%%'"
+_LATER_WORD = "a.search_key LIKE '%% ' || %(q)s || '%%'"
 
 # <%: likeness to the best stretch of words in the name, since nobody types the name of an airport in full.
 NEAR_MISSES = f"""
@@ -194,7 +195,13 @@ def _fitting(
     size = limit + 1 if after else max(limit + 1, _FEW)
     behind = {"after": "(rank, no_iata, size, a.icao) > %(after)s"}
     rows = _search(conn, SEARCH, params, behind, after and after[:4], size)
-    return rows, bool(after[4]) if after else len(rows) < _FEW and len(params["q"]) >= _SHORTEST_NEAR_MISS
+    return rows, bool(after[4]) if after else _want_near_misses(params["q"], rows)
+
+
+def _want_near_misses(q: str, rows: list[Key]) -> bool:
+    # Who has typed a code has made no mistake.
+    is_code = any(rank == 0 for _, rank, *_ in rows)
+    return len(rows) < _FEW and len(q) >= _SHORTEST_NEAR_MISS and not is_code
 
 
 def _near_misses(conn: connection, params: dict[str, Any], size: int, after: Key | None) -> list[Key]:
@@ -208,13 +215,22 @@ def _search(
 ) -> list[Key]:
     wanted = {name: params[name] for name in _FILTERS} | {"after": after}
     filters = narrowed({**_FILTERS, **behind}, wanted)
-    statement = sql.format(fits=_fits(params["q"]), of_city=_OF_CITY, filters=filters)
+    conditions = _conditions(params["q"])
+    of_city = _OF_CITY if _OF_CITY in conditions else "false"
+    statement = sql.format(fits=" OR ".join(conditions), of_city=of_city, filters=filters)
     return fetch(conn, statement, {**params, "after": after, "fetch": size})
 
 
-def _fits(q: str) -> str:
+def _conditions(q: str) -> list[str]:
+    """The ways in which an airport can fit; those that cannot apply would only cost time to plan."""
     common = any(word.startswith(q) for word in _COMMON_WORDS)
-    return _FITS if common or len(q) < _SHORTEST_LATER_WORD else _FITS + _LATER_WORD
+    ways = {
+        _BEGINS: True,
+        _HAS_CODE: _IATA_LENGTH - 1 <= len(q) <= _ICAO_LENGTH,
+        _OF_CITY: len(q) >= _SHORTEST_CITY,
+        _LATER_WORD: len(q) >= _SHORTEST_LATER_WORD and not common,
+    }
+    return [way for way, applies in ways.items() if applies]
 
 
 def nearest_airports(

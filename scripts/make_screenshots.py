@@ -112,12 +112,7 @@ def _show_city(page: Page, url: str) -> None:
 def _swagger_ui(browser: Browser, url: str, picture: Path) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 1240})
     page.goto(f"{url}/v1/ui/", wait_until="networkidle")
-    operation = page.locator(".opblock", has=page.get_by_text("/countries/{code}", exact=True))
-    operation.locator(".opblock-summary-control").click()
-    operation.get_by_role("button", name="Try it out").click()
-    operation.get_by_role("button", name="Execute").click()
-    expect(operation.locator(".live-responses-table")).to_contain_text("200")
-    operation.scroll_into_view_if_needed()
+    expect(page.locator(".opblock").first).to_be_visible()
     page.screenshot(path=picture)
 
 

@@ -12,9 +12,9 @@ export const whole = (value) => WHOLE.format(value);
 /** Kilometres: one decimal below 10 km, none above. */
 export const km = (value) => `${(value < 10 ? TENTHS : WHOLE).format(value)} km`;
 
-/** Degrees to two decimals, about a kilometre: "50.93° N, 6.95° E". */
+/** Degrees to two decimals, about a kilometre: "50.93° N, 6.95° E", with spaces that do not break. */
 export function coordinates(lat, lon) {
-  const part = (value, positive, negative) => `${Math.abs(value).toFixed(2)}° ${value < 0 ? negative : positive}`;
+  const part = (value, positive, negative) => `${Math.abs(value).toFixed(2)}°\u00a0${value < 0 ? negative : positive}`;
   return `${part(lat, "N", "S")}, ${part(lon, "E", "W")}`;
 }
 

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.browser
 
 KOELN = 2886242
 PARIS = 2988507
+AUCKLAND = 2193733
 ULAN_BATOR = 2028462  # no other test asks for it, so no cache has it
 PHONE: ViewportSize = {"width": 360, "height": 740}
 MAP_LEFT, MAP_TOP, MAP_WIDTH, MAP_HEIGHT = -180, -78, 360, 136
@@ -242,6 +243,13 @@ def test_nothing_scrolls_sideways_on_a_phone(page: Page, service: Gunicorn) -> N
     page.get_by_role("link", name="Airports nearest to a point").click()
     expect(page.get_by_text("200 OK")).to_be_in_viewport()
     assert not scrolls_sideways(page)
+
+
+def test_the_far_east_is_on_the_map_of_a_phone(page: Page, service: Gunicorn) -> None:
+    page.set_viewport_size(PHONE)
+    page.goto(f"{service.url}/#city={AUCKLAND}")
+    expect(title(page)).to_have_text("Auckland")
+    assert_marked(page, ask(service.url, f"v1/cities/{AUCKLAND}"))
 
 
 def test_a_deep_link_opens_its_city_and_back_leads_back(page: Page, service: Gunicorn) -> None:

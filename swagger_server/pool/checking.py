@@ -11,6 +11,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
+READABLE = getattr(select, "POLLIN", 1)
 HUNG_UP = getattr(select, "POLLRDHUP", 0)
 """Where the system tells it: the other side has closed, even when there is still something to read."""
 
@@ -29,16 +30,20 @@ class Handle:
     def __init__(self, connection: extensions.connection) -> None:
         self._lock = threading.Lock()
         self._fd = os.dup(connection.fileno())
-        self.readable = _watch_readable(self._fd)
+        self.readable = _watch(self._fd, READABLE)
+        """For the one who has the slot: fast, but no two threads may ask at the same moment."""
+
+    def may_be_dead(self) -> bool:
+        """True when something has come in. For anybody."""
+        return self._has(READABLE)
 
     def has_hung_up(self) -> bool:
-        """True when the server has closed the connection; False where the system cannot tell."""
-        if not HUNG_UP:
-            return False
+        """True when the server has closed the connection; False where the system cannot tell. For anybody."""
+        return bool(HUNG_UP) and self._has(HUNG_UP)
+
+    def _has(self, event: int) -> bool:
         with self._lock:
-            poll = select.poll()
-            poll.register(self._fd, HUNG_UP)
-            return self._fd < 0 or bool(poll.poll(0))
+            return self._fd < 0 or bool(_watch(self._fd, event)(0))
 
     def cut(self) -> None:
         """End the connection, so that whoever waits for its answer fails at once."""
@@ -65,11 +70,11 @@ def _shut_down(fd: int) -> None:
         end.shutdown(socket.SHUT_RDWR)
 
 
-def _watch_readable(fd: int) -> Readable:
+def _watch(fd: int, event: int) -> Readable:
     if not hasattr(select, "poll"):
         return lambda timeout: any(select.select([fd], [], [], timeout))
     poll = select.poll()
-    poll.register(fd, select.POLLIN)
+    poll.register(fd, event)
     return poll.poll
 
 

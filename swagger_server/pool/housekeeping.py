@@ -126,8 +126,7 @@ class Housekeeper:
 
 
 def _busy_since(slot: Slot) -> float:
-    conn = slot.tether() if slot.tether else None
-    busy_since: float = getattr(conn, "busy_since", 0.0)
+    busy_since: float = getattr(slot.find_conn(), "busy_since", 0.0)
     return busy_since
 
 

@@ -113,7 +113,7 @@ class ConnectionPool:
             slot = self._get_slowly(slot, timeout)
         faster = self._slots.bind(slot, key)
         if faster is None:
-            return _lend(slot)
+            return _lend(slot, keep=True)
         self.putconn(slot.conn)
         return faster  # type: ignore[no-any-return]
 
@@ -243,7 +243,7 @@ class ConnectionPool:
 
     def _sweep(self) -> None:
         """Take every idle connection out that has died."""
-        for slot in self._slots.pick_idle(lambda slot: slot.readable(0)):
+        for slot in self._slots.pick_idle(lambda slot: slot.handle.may_be_dead()):
             if survives_reading(slot.conn, slot.readable):
                 self._readmit(slot)
             else:
@@ -269,18 +269,14 @@ class ConnectionPool:
         self._slots.refuse_waiters(self._closed)
         self._opener.stop()
         self._housekeeper.stop()
-        for slot in slots:
-            self._close_for_good(slot)
-
-    def _close_for_good(self, slot: Slot) -> None:
-        conn = slot.conn
-        if conn is None:
-            # Lent: without cutting, close() would wait for the borrower's statement.
-            slot.handle.cut()
-            conn = slot.tether and slot.tether()
-        if conn is not None:
-            conn.close()
-        slot.handle.close()
+        idle, lent = slots
+        for slot in lent:
+            slot.handle.cut()  # else close() would wait for the borrower's statement
+        for slot in (*idle, *lent):
+            conn = slot.find_conn()
+            if conn is not None:
+                conn.close()
+            slot.handle.close()
 
     # What the opener and the housekeeper call
 
@@ -320,7 +316,7 @@ class ConnectionPool:
     def start_anew(self) -> None:
         """In a child process: begin with nothing, and leave the parent's sessions alone."""
         for slot in self._slots.inherited():
-            conn = slot.conn or (slot.tether and slot.tether())
+            conn = slot.find_conn()
             slot.handle.abandon()
             if conn is not None:
                 forking.disarm(conn)
@@ -380,11 +376,12 @@ class ConnectionPool:
         return PoolFull(f"pool {self.options.name!r}: too many callers wait already: {self._numbers()}")
 
 
-def _lend(slot: Slot) -> extensions.connection:
-    """Let go of the connection: from here on only the borrower keeps it alive."""
+def _lend(slot: Slot, keep: bool = False) -> extensions.connection:
+    """Note the borrower and, unless told to keep it, let go of the connection."""
     slot.stack = note_stack()
     conn: extensions.connection = slot.conn
-    slot.conn = None
+    if not keep:
+        slot.conn = None
     return conn
 
 

@@ -19,7 +19,11 @@ NOBODY: Stack = ()
 
 
 class Slot:
-    """One place, filled with a connection. While it is lent, only the borrower keeps the connection alive."""
+    """One place, filled with a connection.
+
+    While that is lent, only the borrower keeps it alive, so that the pool sees when it is dropped. Not so with a
+    key: there the key is the borrower's hold on it.
+    """
 
     __slots__ = (
         "conn",
@@ -48,6 +52,10 @@ class Slot:
         self.key: Hashable = None
         self.stack = NOBODY
         self.reported = False
+
+    def find_conn(self) -> Any:
+        """The connection, whoever has it; None when it was dropped."""
+        return self.conn or (self.tether and self.tether())
 
 
 class Tether(weakref.ref[Any]):
@@ -203,9 +211,7 @@ class Slots:
 
     def _held_under(self, key: Hashable) -> Any:
         slot = self.keyed.get(key)
-        # conn: another thread is just about to let go of it. tether: it has, and the borrower may have
-        # dropped it.
-        return slot and (slot.conn or (slot.tether and slot.tether()))
+        return slot and slot.conn
 
     def _unbind(self, slot: Slot) -> None:
         if slot.key is not None and self.keyed.get(slot.key) is slot:
@@ -310,17 +316,17 @@ class Slots:
             first, self._begun = not self._begun, True
             return first
 
-    def close(self) -> list[Slot] | None:
-        """No lending any more. Gives all slots, or None when it was closed before."""
+    def close(self) -> tuple[list[Slot], list[Slot]] | None:
+        """No lending any more. Gives the idle and the lent slots, or None when it was closed before."""
         with self.lock:
             if self.closed:
                 return None
             self.closed = True
-            slots = [*self.idle, *self.lent.values()]
+            idle, lent = self.idle, list(self.lent.values())
             self.idle = []
             self.lent.clear()
             self.keyed.clear()
-            return slots
+            return idle, lent
 
     def inherited(self) -> list[Slot]:
         """In a child process, where nobody is left to release the lock: all slots of the parent."""

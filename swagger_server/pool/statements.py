@@ -109,5 +109,5 @@ def _blank(match: re.Match[str]) -> str:
 def _is_harmless(statement: str) -> bool:
     if not _HARMLESS_START.match(statement) or _SUSPECT_WORD.search(statement):
         return False
-    called = _CALL.findall(_COLUMN_LIST.sub(" (", statement))
+    called = _CALL.findall(_COLUMN_LIST.sub(", (", statement))
     return all(name.removeprefix("pg_catalog.") in _HARMLESS_CALLS for name in called)

@@ -14,6 +14,7 @@ class Proxy:
     """Listens on 127.0.0.1 and passes bytes on to a server, until told otherwise. A context manager."""
 
     def __init__(self, host: str, port: int) -> None:
+        """`host` may be a folder with the server's Unix socket."""
         self._server = (host, port)
         self.connect_delay = 0.0
         """Seconds that each new connection takes longer."""
@@ -26,13 +27,13 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
 
     @classmethod
-    def before(cls, tcp_kwargs: dict[str, Any]) -> "Proxy":
+    def before(cls, connect_kwargs: dict[str, Any]) -> "Proxy":
         """A proxy in front of the server with these connection arguments."""
-        return cls(str(tcp_kwargs.get("host") or "127.0.0.1"), int(tcp_kwargs.get("port") or 5432))
+        return cls(str(connect_kwargs.get("host") or "127.0.0.1"), int(connect_kwargs.get("port") or 5432))
 
-    def through(self, tcp_kwargs: dict[str, Any]) -> dict[str, Any]:
+    def through(self, connect_kwargs: dict[str, Any]) -> dict[str, Any]:
         """The same connection arguments, but by way of the proxy."""
-        return {**tcp_kwargs, "host": "127.0.0.1", "port": self.port}
+        return {**connect_kwargs, "host": "127.0.0.1", "port": self.port}
 
     def cut(self) -> None:
         """Break all connections off. New ones are taken."""
@@ -64,14 +65,13 @@ class Proxy:
         with contextlib.suppress(OSError):  # closed
             while True:
                 client, _ = self._listener.accept()
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.accepted += 1
                 threading.Thread(target=self._serve, args=(client,), name="proxy", daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
         time.sleep(self.connect_delay)
-        with client, contextlib.suppress(OSError), socket.create_connection(self._server) as server:
-            for end in (client, server):
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with client, contextlib.suppress(OSError), _connect(*self._server) as server:
             with self._lock:
                 self._ends |= {client, server}
             back = threading.Thread(target=self._pump, args=(server, client), name="proxy", daemon=True)
@@ -89,6 +89,16 @@ class Proxy:
         # The end of one direction ends both: PostgreSQL has no use for half a connection.
         _shut_down(source)
         _shut_down(target)
+
+
+def _connect(host: str, port: int) -> socket.socket:
+    if host.startswith("/"):
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(f"{host}/.s.PGSQL.{port}")
+    else:
+        server = socket.create_connection((host, port))
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return server
 
 
 def _shut_down(end: socket.socket) -> None:

@@ -1,0 +1,190 @@
+"""The database goes away, or stands still, and comes back."""
+
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+import pytest
+
+from swagger_server.pool import ConnectionPool, PoolOptions, PoolTimeout, PoolUnavailable
+from tests.pool.conftest import MakePool
+from tests.pool.tools import ask, in_background, in_threads, request, wait_for_waiters, warm_up
+from tests.support.process import wait_until
+from tests.support.proxy import Proxy
+from tests.support.servers import PrivateServer, free_port
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PrivateServer]:
+    with PrivateServer() as running:
+        yield running
+
+
+def pool_on(server: PrivateServer, minconn: int = 2, maxconn: int = 4, **options: Any) -> ConnectionPool:
+    return ConnectionPool(minconn, maxconn, options=PoolOptions(**options), **server.connect_kwargs)
+
+
+def test_a_database_that_is_down_neither_raises_nor_hangs_at_construction() -> None:
+    pool = ConnectionPool(2, 4, host="127.0.0.1", port=free_port(), options=PoolOptions(outage_grace=0.05))
+    assert pool.stats().total <= 2
+    wait_until(lambda: pool.stats().down)
+    with pytest.raises(PoolUnavailable, match=r"'default': the database is down for .* s: .*refused"):
+        pool.getconn()
+    pool.closeall()
+
+
+def test_waiters_are_kept_for_the_grace_and_later_callers_are_refused(server: PrivateServer) -> None:
+    pool = pool_on(server, timeout=30, outage_grace=0.5)
+    server.stop()
+    try:
+        assert isinstance(in_background(pool.getconn).exception(20), PoolUnavailable)
+        assert pool.stats().down_for >= 0.5
+        for _ in range(20):
+            with pytest.raises(PoolUnavailable):
+                pool.getconn()
+        stats = pool.stats()
+        assert (stats.unavailable, stats.exhausted, stats.down) == (21, 0, True)
+    finally:
+        server.start()
+    wait_until(lambda: not pool.stats().down)
+    assert in_threads(4, lambda: [request(pool) for _ in range(5)]) == [[1] * 5] * 4
+    pool.closeall()
+
+
+def test_a_restart_within_the_grace_fails_nobody_who_waits(server: PrivateServer) -> None:
+    pool = pool_on(server, timeout=30, outage_grace=20)
+    warm_up(pool, 4)
+    server.stop()
+    waiting = [in_background(lambda: request(pool)) for _ in range(8)]
+    wait_for_waiters(pool, 8)
+    server.start()
+    assert [each.result(20) for each in waiting] == [1] * 8
+    assert pool.stats().unavailable == 0
+    pool.closeall()
+
+
+def test_only_one_probe_is_out_while_the_database_is_down(server: PrivateServer) -> None:
+    pool = pool_on(server, timeout=30, outage_grace=20)
+    warm_up(pool, 4)
+    server.stop()
+    waiting = [in_background(lambda: request(pool)) for _ in range(8)]
+    wait_until(lambda: pool.stats().connect_failures > 8)
+    assert pool.stats().opening == 1
+    server.start()
+    assert [each.result(20) for each in waiting] == [1] * 8
+    pool.closeall()
+
+
+def test_a_caller_after_a_long_quiet_outage_is_not_refused_on_old_knowledge(
+    server: PrivateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "swagger_server.pool.opening.ASKED_LATELY", 0.0
+    )  # nobody ever asked lately: long pauses
+    monkeypatch.setattr("swagger_server.pool.opening.LONGEST_PAUSE_UNASKED", 60.0)
+    monkeypatch.setattr("swagger_server.pool.opening.FRESH", 0.0)
+    pool = pool_on(server, timeout=30, outage_grace=0.01)
+    server.stop()
+    with pytest.raises(PoolUnavailable):
+        pool.getconn()
+    wait_until(lambda: pool._opener._pauses._due - pool._opener._pauses._asked_at > 1)
+    server.start()
+    assert request(pool) == 1
+    pool.closeall()
+
+
+def test_a_frozen_server_holds_up_neither_getconn_nor_putconn_nor_a_query(server: PrivateServer) -> None:
+    pool = pool_on(server, timeout=0.3, query_timeout=0.3)
+    first, second = pool.getconn(), pool.getconn()
+    ask(first)
+    server.freeze()
+    try:
+        query = in_background(ask, second)
+        pool.putconn(first)  # in a transaction: cleaning it takes a round trip
+        with pytest.raises(PoolTimeout):
+            pool.getconn()
+        assert isinstance(query.exception(10), psycopg2.OperationalError)
+        assert pool.stats().cut == 1
+        pool.putconn(second)
+    finally:
+        server.thaw()
+    assert in_threads(4, lambda: request(pool)) == [1] * 4
+    pool.closeall()
+
+
+def test_a_commit_that_gets_no_answer_is_cut_too(
+    make_pool: MakePool, through_proxy: Any, proxy: Proxy
+) -> None:
+    pool = make_pool(1, 2, connect=through_proxy, query_timeout=0.2)
+    conn = pool.getconn()
+    ask(conn)
+    proxy.swallow()
+    with pytest.raises(psycopg2.OperationalError):
+        conn.commit()
+    proxy.pass_on()
+    pool.putconn(conn)
+    assert request(pool) == 1
+    assert pool.stats().cut == 1
+
+
+def test_short_statements_one_after_another_are_not_cut(make_pool: MakePool) -> None:
+    pool = make_pool(1, 1, query_timeout=0.3)
+    conn = pool.getconn()
+    for _ in range(5):
+        ask(conn, "SELECT pg_sleep(0.1)::text")
+    with conn.cursor("several") as cursor:
+        cursor.execute("SELECT pg_sleep(0.1)::text FROM generate_series(1, 5)")
+        for _ in range(5):
+            cursor.fetchmany(1)
+    pool.putconn(conn)
+    assert pool.stats().cut == 0
+
+
+def test_cleaning_that_gets_no_answer_gives_its_place_up(
+    make_pool: MakePool, through_proxy: Any, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swagger_server.pool.housekeeping.CLEANING_LIMIT", 0.2)
+    pool = make_pool(1, 1, connect=through_proxy, timeout=30)
+    conn = pool.getconn()
+    ask(conn)
+    proxy.swallow()
+    pool.putconn(conn)
+    assert pool.stats().cleaning == 1
+    wait_until(lambda: pool.stats().lost == 1)
+    proxy.pass_on()
+    proxy.cut()
+    assert request(pool) == 1
+
+
+def test_the_password_is_in_no_message(server: PrivateServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "swagger_server.pool")
+    pool = ConnectionPool(
+        1, 1, host="127.0.0.1", port=free_port(), password="s3cret", options=PoolOptions(outage_grace=0.01)
+    )
+    with pytest.raises(PoolUnavailable) as raised:
+        pool.getconn()
+    assert "s3cret" not in str(raised.value) + repr(pool) + caplog.text
+    assert "cannot connect" in caplog.text
+    pool.closeall()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_during_an_outage_starts_anew_in_the_child(server: PrivateServer) -> None:
+    pool = pool_on(server)
+    server.stop()
+    asking = in_background(pool.getconn)
+    wait_until(lambda: pool.stats().down)
+    reading, writing = os.pipe()
+    if not (child := os.fork()):
+        os.close(reading)
+        os.write(writing, f"{pool.stats().down} {threading.active_count()}".encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    assert os.read(reading, 100) == b"False 1"
+    os.close(reading)
+    server.start()
+    pool.putconn(asking.result(20))
+    pool.closeall()

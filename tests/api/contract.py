@@ -28,7 +28,7 @@ class Contract:
         path = urlsplit(answer.url).path.removeprefix(BASE)
         responses = self.spec["paths"][self.template(path)]["get"]["responses"]
         assert str(answer.status_code) in responses, f"{answer.status_code} is not in the spec: {answer.text}"
-        announced = self._resolved(responses[str(answer.status_code)])
+        announced = self.resolved(responses[str(answer.status_code)])
         self._check_headers(announced, answer)
         self._check_body(announced, answer)
 
@@ -37,12 +37,21 @@ class Contract:
         templates = sorted(self.paths(), key=lambda template: template.count("{"))
         return next(template for template in templates if _matches(template, path))
 
+    def resolved(self, part: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A part of the spec, or what it refers to."""
+        found: Any = part
+        while "$ref" in found:
+            reference, found = found["$ref"], self.spec
+            for name in reference.removeprefix("#/").split("/"):
+                found = found[name]
+        return found  # type: ignore[no-any-return]
+
     def _check_headers(self, announced: Mapping[str, Any], answer: requests.Response) -> None:
         for name, header in announced.get("headers", {}).items():
             # only the last page has no link
             if name != "Link" or (answer.content and answer.json()["next"]):
                 assert name in answer.headers, f"{name} is missing"
-                self._validate(self._resolved(header)["schema"], _value(answer.headers[name], header))
+                self._validate(self.resolved(header)["schema"], _value(answer.headers[name], header))
 
     def _check_body(self, announced: Mapping[str, Any], answer: requests.Response) -> None:
         if "content" not in announced:
@@ -56,14 +65,6 @@ class Contract:
         root = {**schema, "components": self.spec["components"]}
         errors = list(OAS30Validator(root, format_checker=oas30_format_checker).iter_errors(value))
         assert not errors, "\n".join(f"{list(error.path)}: {error.message}" for error in errors[:5])
-
-    def _resolved(self, part: Mapping[str, Any]) -> Mapping[str, Any]:
-        found: Any = part
-        while "$ref" in found:
-            reference, found = found["$ref"], self.spec
-            for name in reference.removeprefix("#/").split("/"):
-                found = found[name]
-        return found  # type: ignore[no-any-return]
 
 
 class Api:

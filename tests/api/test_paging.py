@@ -3,7 +3,10 @@
 from typing import Any
 
 import pytest
+from flask import Flask
 
+from swagger_server.paging import page_response
+from swagger_server.rows import Page
 from tests.api.contract import Api
 from tests.support.servers import Database
 
@@ -88,6 +91,17 @@ def test_the_link_keeps_the_query_and_is_in_a_header_too(api: Api) -> None:
     answer = api.answer("/cities", q="são", country="BR", limit=1)
     link = answer.json()["next"]
     assert link.startswith(f"{api.url}/cities?q=s%C3%A3o&country=BR&limit=1&cursor=")
+    assert answer.headers["Link"] == f'<{link}>; rel="next"'
+
+
+def test_the_link_keeps_host_and_prefix_of_a_proxy() -> None:
+    with Flask(__name__).test_request_context(
+        "/v1/cities?q=a&cursor=old", base_url="https://places.example/geo"
+    ):
+        answer = page_response(Page("[{}]", (1, "ü")))
+    link = answer.get_json()["next"]
+    assert link.startswith("https://places.example/geo/v1/cities?q=a&cursor=")
+    assert "old" not in link
     assert answer.headers["Link"] == f'<{link}>; rel="next"'
 
 

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from swagger_server import __version__
 from swagger_server.encoder import json_response
 from swagger_server.paths import STATIC
+from swagger_server.rows import fetch
 
 _SOURCES_SQL = "SELECT name, version FROM data_source ORDER BY name"
 
@@ -42,10 +43,8 @@ def index() -> Response:
 
 
 def _describe() -> dict[str, Any]:
-    with g.db.cursor() as cursor:
-        cursor.execute("select 1")
-        cursor.execute(_SOURCES_SQL)
-        sources = dict(cursor.fetchall())
+    fetch(g.db, "select 1", {})
+    sources = dict(fetch(g.db, _SOURCES_SQL, {}))
     links = {name: f"{request.url_root}{path}" for name, path in _LINKS.items()}
     return {
         "name": "swagger_server",

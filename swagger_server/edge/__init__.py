@@ -87,6 +87,8 @@ def _without_body(response: Response) -> Response:
 
 def _describe_request(request: Request, response: Response, seconds: float) -> None:
     response.set_header(request_id.HEADER, request_id.current.get())
+    # A browser must not take JSON, or a file, for anything but what it says it is.
+    response.set_header("X-Content-Type-Options", "nosniff")
     parts = {"total": seconds, **request.timings}
     response.set_header(
         "Server-Timing", ", ".join(f"{name};dur={value * 1000:.1f}" for name, value in parts.items())

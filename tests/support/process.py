@@ -78,6 +78,7 @@ def start_gunicorn(
     env: Mapping[str, str | None] | None = None,
     cwd: Path | None = None,
     app: str = "swagger_server.wsgi",
+    python: str = sys.executable,
 ) -> Iterator[Gunicorn]:
     """`gunicorn APP ARGS` on a free port, answering; stopped at the end of the block.
 
@@ -86,7 +87,7 @@ def start_gunicorn(
     """
     with tempfile.NamedTemporaryFile(prefix="gunicorn-", suffix=".log") as log:
         port = free_port()
-        command = [*_gunicorn(app), "-b", f"127.0.0.1:{port}", *args]
+        command = [*_gunicorn(app, python), "-b", f"127.0.0.1:{port}", *args]
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -153,8 +154,8 @@ def mentioning(text: str) -> list[psutil.Process]:
     return found
 
 
-def _gunicorn(app: str) -> list[str]:
-    return [str(Path(sys.executable).with_name("gunicorn")), app]
+def _gunicorn(app: str, python: str = sys.executable) -> list[str]:
+    return [str(Path(python).with_name("gunicorn")), app]
 
 
 def _run(

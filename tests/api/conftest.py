@@ -18,6 +18,7 @@ def api(places: Database) -> Iterator[Api]:
     """A client of the real service over HTTP."""
     arguments = places.connect_kwargs
     env = {f"POSTGRES_{key}": str(arguments[name]) for name, key in _VARIABLES.items() if name in arguments}
+    env["SERVER_TRUSTED_PROXIES"] = "1"
     with start_gunicorn("-w", "1", env=env) as service, closing(Api(service.url)) as client:
         yield client
 

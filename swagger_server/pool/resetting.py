@@ -13,10 +13,11 @@ Outcome = Literal["ready", "demoted", "broken"]
 
 logger = logging.getLogger("swagger_server.pool")
 
-# What DISCARD ALL does beyond psycopg2's reset(), but for DEALLOCATE ALL, which would drop the statements
-# that are prepared for everybody; the last statement finds those that the borrower prepared.
+# DISCARD ALL (and so psycopg2's own reset) would also drop the statements that are prepared for everybody. So this
+# is what it does without that; the last statement finds those that the borrower prepared.
 _CLEAN = """
-CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES;
+CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all();
+DISCARD TEMP; DISCARD SEQUENCES;
 SELECT name FROM pg_prepared_statements WHERE from_sql AND NOT starts_with(name, %s)
 """
 
@@ -30,9 +31,8 @@ def roll_back(connection: Any) -> None:
 
 
 def clean(connection: Any) -> None:
-    """Take everything away that the borrower left, on both sides. A few round trips."""
-    connection.reset()  # ABORT, RESET ALL, SET SESSION AUTHORIZATION DEFAULT, and psycopg2's own notes
-    connection.autocommit = True
+    """Take everything away that the borrower left, on both sides. One round trip, seldom more."""
+    _forget_client_settings(connection)
     with connection.cursor(cursor_factory=extensions.cursor) as cursor:
         cursor.execute(_CLEAN, (OWN_PREFIX,))
         for (name,) in cursor.fetchall():
@@ -40,25 +40,31 @@ def clean(connection: Any) -> None:
     _restore_home(connection)
 
 
-def _restore_home(connection: Any) -> None:
-    connection.autocommit = False
-    if not isinstance(connection, NotingConnection):
-        return
-    isolation_level, readonly, deferrable, connection.cursor_factory = connection.home_settings
-    connection.set_session(isolation_level, readonly, deferrable, connection.home_autocommit)
-    connection.changed = connection.refused_write = False
-
-
 def is_demoted(connection: Any) -> bool:
-    """After a refused write: does the server itself refuse writes, rather than the borrower's own
-    transaction?
-    """
-    connection.autocommit = True
+    """After a refused write: does the server itself refuse writes, or was it the borrower's transaction?"""
+    _forget_client_settings(connection)
     with connection.cursor(cursor_factory=extensions.cursor) as cursor:
         cursor.execute(_IS_READ_ONLY)
         (read_only,) = cursor.fetchone()
     _restore_home(connection)
     return bool(read_only)
+
+
+def _forget_client_settings(connection: Any) -> None:
+    connection.autocommit = False
+    connection.isolation_level = connection.readonly = connection.deferrable = None
+    connection.autocommit = True
+
+
+def _restore_home(connection: Any) -> None:
+    connection.autocommit = False
+    if not isinstance(connection, NotingConnection):
+        return
+    if connection.encoding != connection.home_encoding:
+        connection.set_client_encoding(connection.home_encoding)
+    isolation_level, readonly, deferrable, connection.cursor_factory = connection.home_settings
+    connection.set_session(isolation_level, readonly, deferrable, connection.home_autocommit)
+    connection.changed = connection.refused_write = False
 
 
 def make_ready(connection: Any, thorough: bool) -> Outcome:

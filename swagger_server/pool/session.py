@@ -30,11 +30,13 @@ class NotingConnection(extensions.connection):
     busy_since = 0.0
     """When the running statement began, by time.monotonic(); 0 when none runs."""
     home_autocommit = False
+    home_encoding = ""
     home_settings: ClientSettings = ()
     """The client-side settings that the connection was opened with."""
 
     def remember_home(self) -> None:
         self.home_autocommit = self.autocommit
+        self.home_encoding = self.encoding
         self.home_settings = (self.isolation_level, self.readonly, self.deferrable, self.cursor_factory)
 
     def was_changed(self) -> bool:

@@ -29,6 +29,7 @@ class Handle:
 
     def __init__(self, connection: extensions.connection) -> None:
         self._lock = threading.Lock()
+        self._was_cut = False
         self._fd = os.dup(connection.fileno())
         self.readable = _watch(self._fd, READABLE)
         """For the one who has the slot: fast, but no two threads may ask at the same moment."""
@@ -45,11 +46,13 @@ class Handle:
         with self._lock:
             return self._fd < 0 or bool(_watch(self._fd, event)(0))
 
-    def cut(self) -> None:
-        """End the connection, so that whoever waits for its answer fails at once."""
+    def cut(self) -> bool:
+        """End the connection, so that whoever waits for its answer fails at once. False the second time."""
         with self._lock:
+            first, self._was_cut = not self._was_cut, True
             if self._fd >= 0:
                 _shut_down(self._fd)
+            return first
 
     def close(self) -> None:
         with self._lock:

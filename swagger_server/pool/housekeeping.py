@@ -92,8 +92,8 @@ class Housekeeper:
 
     def _cut_if_overdue(self, slot: Slot, now: float) -> None:
         busy_since = _busy_since(slot)
-        if busy_since and now - busy_since > self._options.query_timeout:
-            slot.handle.cut()
+        overdue = busy_since and now - busy_since > self._options.query_timeout
+        if overdue and slot.handle.cut():
             self._counters.add("cut")
             logger.warning(
                 "pool %r: cut a connection whose statement ran longer than %g s; borrowed at\n%s",

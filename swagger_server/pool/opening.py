@@ -31,7 +31,13 @@ ASKED_LATELY = 5.0
 FRESH = 0.25
 """Seconds for which a failed attempt counts as knowledge that the database is down."""
 
-DEFAULTS = {"connect_timeout": 5, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+DEFAULTS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 """Connection parameters where the caller names none: a silent server or network is noticed within a minute.
 """
 
@@ -190,6 +196,11 @@ class Opener:
         self._pauses.somebody_asks()
         self.open_wanted()
 
+    def connection_lost(self) -> None:
+        """A probe that only waits for a further connection must not rest while one is missing."""
+        if self.outage.since is None:
+            self._pauses.end()
+
     def stop(self) -> None:
         """Wake a probe that pauses, so that it sees that the slots are closed."""
         self._pauses.end()
@@ -223,6 +234,7 @@ class Opener:
         self.outage.is_over()
         self._pauses.attempt_succeeded()
         self._counters.add("connects")
+        logger.debug("pool %r: connected", self._pool.options.name)
         if not self._slots.fill(slot):
             self._pool.retire(slot)
         if self._slots.size - self._slots.opening >= self._slots.minconn:

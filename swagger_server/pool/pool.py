@@ -197,6 +197,9 @@ class ConnectionPool:
         thorough = self._cleans_always or (self._cleans_changed and changed)
         outcome = resetting.make_ready(conn, thorough)
         if outcome == "demoted":
+            logger.warning(
+                "pool %r: a server has become read-only; its connection is replaced", self.options.name
+            )
             self._counters.add("demoted")
             self._discard(slot, replace=True)
         elif outcome == "broken":
@@ -219,6 +222,7 @@ class ConnectionPool:
 
     def retire(self, slot: Slot) -> None:
         """Close a connection that is no longer wanted."""
+        logger.debug("pool %r: a connection is retired", self.options.name)
         self._counters.add("retired")
         self._discard(slot)
 
@@ -226,6 +230,7 @@ class ConnectionPool:
         """Give up a connection that turned out to be dead, and replace it."""
         logger.debug("pool %r: a connection is lost", self.options.name)
         self._counters.add("lost")
+        self._opener.connection_lost()
         self._discard(slot, replace=True)
 
     def _discard(self, slot: Slot, replace: bool = False) -> None:

@@ -35,6 +35,7 @@ class NotingConnection(extensions.connection):
     """The client-side settings that the connection was opened with."""
 
     def remember_home(self) -> None:
+        self.notices.clear()  # some servers greet with one; later ones on an idle session mean its end
         self.home_autocommit = self.autocommit
         self.home_encoding = self.encoding
         self.home_settings = (self.isolation_level, self.readonly, self.deferrable, self.cursor_factory)

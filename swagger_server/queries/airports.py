@@ -21,12 +21,14 @@ from psycopg2.extensions import connection
 
 from swagger_server.queries.codes import UTC_OFFSET
 from swagger_server.queries.countries import COUNTRY_OF_CODE
+from swagger_server.queries.sphere import CHORD, DISTANCE_KM, WITHIN_RADIUS
 from swagger_server.rows import Key, Page, cut, fetch, fetch_page, fetch_text, narrowed
 
 NEAR_MISS = 3
 # Near misses are looked for only where fewer airports than this fit better.
 _FEW = 5
-_SHORTEST_NEAR_MISS = 3
+# Fewer letters are like too much; more cost in proportion and are nobody's typing.
+_SHORTEST_NEAR_MISS, _LONGEST_NEAR_MISS = 3, 40
 # Shorter ones are in no trigram that the index could look up.
 _SHORTEST_LATER_WORD = 3
 _SHORTEST_CITY = 2
@@ -100,21 +102,15 @@ LIMIT %(fetch)s"""
 NEAREST = f"""
 SELECT row_to_json(item)::text, chord, a.icao
 FROM (
-    SELECT *, position <-> unit_vector(%(lat)s, %(lon)s) AS chord
-    FROM airport a
-    WHERE true{{filters}}
-    ORDER BY position <-> unit_vector(%(lat)s, %(lon)s), icao LIMIT %(fetch)s
-) AS a, LATERAL (SELECT {_COLUMNS}, round(great_circle_km(chord)::numeric, 3) AS distance_km) AS item
+    SELECT *, {CHORD} AS chord FROM airport a WHERE true{{filters}} ORDER BY {CHORD}, icao LIMIT %(fetch)s
+) AS a, LATERAL (SELECT {_COLUMNS}, {DISTANCE_KM} AS distance_km) AS item
 ORDER BY chord, a.icao"""
-_CHORD = "a.position <-> unit_vector(%(lat)s, %(lon)s)"
 _NEAREST_FILTERS = {
     # Written so that the index of only those airports serves.
     "with_iata": "a.iata IS NOT NULL",
     "without_iata": "a.iata IS NULL",
-    # The box is for the index, the chord is the truth.
-    "radius_km": "a.position <@ cube_enlarge(unit_vector(%(lat)s, %(lon)s), chord(%(radius_km)s), 3)"
-    f" AND {_CHORD} <= chord(%(radius_km)s)",
-    "after": f"({_CHORD}, a.icao) > %(after)s",
+    "radius_km": WITHIN_RADIUS,
+    "after": f"({CHORD}, a.icao) > %(after)s",
 }
 
 AIRPORT = f"""
@@ -201,7 +197,7 @@ def _fitting(
 def _want_near_misses(q: str, rows: list[Key]) -> bool:
     # Who has typed a code has made no mistake.
     is_code = any(rank == 0 for _, rank, *_ in rows)
-    return len(rows) < _FEW and len(q) >= _SHORTEST_NEAR_MISS and not is_code
+    return len(rows) < _FEW and _SHORTEST_NEAR_MISS <= len(q) <= _LONGEST_NEAR_MISS and not is_code
 
 
 def _near_misses(conn: connection, params: dict[str, Any], size: int, after: Key | None) -> list[Key]:

@@ -22,12 +22,14 @@ from psycopg2.extensions import connection
 
 from swagger_server.queries.codes import UTC_OFFSET
 from swagger_server.queries.countries import COUNTRY_OF_CODE
+from swagger_server.queries.sphere import CHORD, DISTANCE_KM, WITHIN_RADIUS
 from swagger_server.rows import Key, Page, cut, fetch, fetch_page, fetch_text, narrowed
 
 # Near misses are looked for only where fewer cities than this fit better: they cost the most and help the
 # least.
 _FEW = 5
-_SHORTEST_NEAR_MISS = 3
+# Fewer letters are like too much; more cost in proportion and are nobody's typing.
+_SHORTEST_NEAR_MISS, _LONGEST_NEAR_MISS = 3, 40
 # One or two letters begin so many names that walking the cities from the largest down finds a page at once.
 # Longer beginnings can be rare ones, where that walk would never end.
 _LONGEST_WALK = 2
@@ -89,8 +91,9 @@ FROM (
 ORDER BY c.population DESC, c.id"""
 
 # "paris texas", "san jose ca", and the labels that we give: each way of cutting what was typed into a name in full
-# and the beginning of a place.
+# and the beginning of a place. The joins are written in the order that is best, so that none is looked for.
 SEARCH_WITH_PLACE = """
+SET LOCAL join_collapse_limit = 1;
 SELECT row_to_json(item)::text, 4, -c.population, c.id
 FROM (
     SELECT DISTINCT ON (c.id) c.*, n.name AS matched_name
@@ -164,22 +167,16 @@ _AFTER = {
     "after_near_other": "(6, score, c.id) > %(after)s",
 }
 
-NEAREST = """
+NEAREST = f"""
 SELECT row_to_json(item)::text, chord, c.id
 FROM (
-    SELECT *, position <-> unit_vector(%(lat)s, %(lon)s) AS chord
-    FROM city c
-    WHERE true{filters}
-    ORDER BY position <-> unit_vector(%(lat)s, %(lon)s), id LIMIT %(fetch)s
-) AS c, LATERAL (SELECT {columns}, round(great_circle_km(chord)::numeric, 3) AS distance_km) AS item
+    SELECT *, {CHORD} AS chord FROM city c WHERE true{{filters}} ORDER BY {CHORD}, id LIMIT %(fetch)s
+) AS c, LATERAL (SELECT {_PLAIN}, {DISTANCE_KM} AS distance_km) AS item
 ORDER BY chord, c.id"""
-_CHORD = "c.position <-> unit_vector(%(lat)s, %(lon)s)"
 _NEAREST_FILTERS = {
     "min_population": "c.population >= %(min_population)s",
-    # The box is for the index, the chord is the truth.
-    "radius_km": "c.position <@ cube_enlarge(unit_vector(%(lat)s, %(lon)s), chord(%(radius_km)s), 3)"
-    f" AND {_CHORD} <= chord(%(radius_km)s)",
-    "after": f"({_CHORD}, c.id) > %(after)s",
+    "radius_km": WITHIN_RADIUS,
+    "after": f"({CHORD}, c.id) > %(after)s",
 }
 
 CITY = f"""
@@ -250,7 +247,7 @@ def search_cities(
 def _want_near_misses(q: str, rows: Sequence[Key]) -> bool:
     # Who has named the place too, and found it, has made no mistake.
     exact = any(rank == _WITH_PLACE.last_rank for _, rank, *_ in rows)
-    return len(rows) < _FEW and len(q) >= _SHORTEST_NEAR_MISS and not exact
+    return len(rows) < _FEW and _SHORTEST_NEAR_MISS <= len(q) <= _LONGEST_NEAR_MISS and not exact
 
 
 def _collect(
@@ -306,7 +303,7 @@ def nearest_cities(
     The chord is the straight distance on the unit sphere. Without `radius_km` there is no bound.
     """
     wanted = {"radius_km": radius_km, "min_population": min_population, "after": after}
-    sql = NEAREST.format(columns=_PLAIN, filters=narrowed(_NEAREST_FILTERS, wanted))
+    sql = NEAREST.format(filters=narrowed(_NEAREST_FILTERS, wanted))
     return fetch_page(conn, sql, {"lat": lat, "lon": lon, **wanted}, limit)
 
 

@@ -71,7 +71,7 @@ class Housekeeper:
                 self.reclaim(self.dropped.get_nowait())
 
     def reclaim(self, tether: Tether | None) -> None:
-        if tether is None:
+        if tether is None or self._slots.closed:
             return
         slot = tether.slot
         self._counters.add("leaked")
@@ -83,11 +83,11 @@ class Housekeeper:
         self._pool.forget(slot)
 
     def _cut_overdue(self, now: float) -> None:
-        for slot in tuple(self._slots.cleaning):
+        for slot in self._slots.all_cleaning():
             if now - slot.since > CLEANING_LIMIT:
                 slot.handle.cut()
         if self._options.query_timeout:
-            for slot in tuple(self._slots.lent.values()):
+            for slot in self._slots.all_lent():
                 self._cut_if_overdue(slot, now)
 
     def _cut_if_overdue(self, slot: Slot, now: float) -> None:
@@ -105,7 +105,7 @@ class Housekeeper:
     def _report_held(self, now: float) -> None:
         if not self._options.leak_after:
             return
-        for slot in tuple(self._slots.lent.values()):
+        for slot in self._slots.all_lent():
             held = now - slot.since
             if held > self._options.leak_after and not slot.reported:
                 slot.reported = True

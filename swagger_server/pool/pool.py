@@ -86,10 +86,9 @@ class ConnectionPool:
 
     @contextmanager
     def connection(self, timeout: float | None = None) -> Iterator[extensions.connection]:
-        """Lend a connection for a block: commits at its end, rolls back on an exception, always gives it
-        back.
+        """Lend a connection for a block: commits at its end, or rolls back on an exception.
 
-        Waits and raises like `getconn`; a failing commit raises, too.
+        Always gives it back. Waits and raises like `getconn`; a failing commit raises, too.
         """
         conn = self.getconn(timeout=timeout)
         try:
@@ -99,9 +98,7 @@ class ConnectionPool:
             _roll_back_if_possible(conn)
             raise
         finally:
-            with suppress(
-                PoolClosed
-            ):  # closed meanwhile: nothing to give back, and the block's outcome stands
+            with suppress(PoolClosed):  # then there is nothing to give back, and the block's outcome stands
                 self.putconn(conn)
 
     def _lend_under(self, key: Hashable, timeout: float | None) -> extensions.connection:
@@ -137,13 +134,23 @@ class ConnectionPool:
             raise self._closed_or_full()
         if waiter.slot is None:
             self._opener.somebody_asks()
-            waiter.sleep(deadline - monotonic())
-            self._slots.leave_queue(waiter)
+            self._sleep(waiter, deadline)
         if waiter.error is not None:
             raise waiter.error
         if waiter.slot is None:
             raise self._no_connection(patience)
         return waiter.slot
+
+    def _sleep(self, waiter: Waiter, deadline: float) -> None:
+        try:
+            waiter.sleep(deadline - monotonic())
+            self._slots.leave_queue(waiter)
+        except BaseException:
+            # Interrupted: a signal, or a greenlet that is killed. What it was given must not be lost.
+            self._slots.leave_queue(waiter)
+            if waiter.slot is not None:
+                self.putconn(waiter.slot.conn)
+            raise
 
     def _refuse_if_down(self) -> None:
         if not self._slots.idle and self._opener.outage.is_certain():
@@ -170,17 +177,17 @@ class ConnectionPool:
         if conn is None:
             conn = self._slots.held_under(key)
         try:
-            if (
-                close
-                or self._cleans_always
-                or not isinstance(conn, NotingConnection)
-                or not conn.put_back(self._cleans_changed)
-            ):
+            if close or not self._is_ready_again(conn):
                 self._put_slowly(conn, close)
             elif outdated := self._slots.take_back(conn, monotonic()):
                 self.retire(outdated)
         except KeyError:
             self._refuse_unknown(conn)
+
+    def _is_ready_again(self, conn: Any) -> bool:
+        if self._cleans_always or not isinstance(conn, NotingConnection):
+            return False
+        return conn.put_back(self._cleans_changed)
 
     def _put_slowly(self, conn: Any, close: bool) -> None:
         slot = self._slots.set_apart(conn, monotonic())

@@ -287,7 +287,7 @@ class Slots:
 
         `unfit` is asked before the lock is taken.
         """
-        candidates = [slot for slot in tuple(self.idle) if unfit(slot)]
+        candidates = [slot for slot in self.idle.copy() if unfit(slot)]
         with self.lock:
             spare = max(0, self.size - self.opening - keep)
             picked = [slot for slot in candidates if slot in self.idle][:spare]
@@ -300,6 +300,14 @@ class Slots:
         """All slots that hold a connection, whoever has it."""
         with self.lock:
             return [*self.idle, *self.lent.values(), *self.cleaning]
+
+    def all_lent(self) -> list[Slot]:
+        with self.lock:
+            return list(self.lent.values())
+
+    def all_cleaning(self) -> list[Slot]:
+        with self.lock:
+            return list(self.cleaning)
 
     def refuse_waiters(self, error: Callable[[], Exception]) -> int:
         """Send everybody away who waits."""

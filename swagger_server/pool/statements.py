@@ -11,7 +11,7 @@ from functools import lru_cache
 OWN_PREFIX = "swagger_server_"
 """Prepared statements whose names begin so belong to the pool's users as a whole; cleaning keeps them."""
 
-LONGEST_TEXT = 20_000
+LONGEST_TEXT = 10_000
 """Characters. Longer texts (bulk inserts) are not read: cleaning a session costs less than reading them."""
 
 _QUOTED_OR_COMMENT = re.compile(
@@ -93,7 +93,7 @@ def leaves_session_alone(text: str) -> bool:
     return len(text) <= LONGEST_TEXT and _leaves_alone(text)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def _leaves_alone(text: str) -> bool:
     bare = _QUOTED_OR_COMMENT.sub(_blank, text).lower()
     statements = (" ".join(statement.split()) for statement in bare.split(";"))

@@ -44,7 +44,7 @@ class PoolStats:
     lost: int
     """Connections found dead, on their way out or back."""
     retired: int
-    """Connections closed for their age, or because nobody needed them."""
+    """Connections closed for their age, because nobody needed them, or on request."""
     cleaned: int
     """Sessions rolled back or cleaned between two borrowers."""
     demoted: int

@@ -38,6 +38,13 @@ waiting = gevent.spawn(pool.getconn)
 gevent.sleep(0)
 pool.putconn(held.pop())
 held.append(waiting.get(timeout=5))
+killed = gevent.spawn(pool.getconn)
+gevent.sleep(0)
+killed.kill(block=False)
+pool.putconn(held.pop())
+killed.join()
+held.append(pool.getconn())
+seen["killed waiters lose no place"] = pool.stats().in_use == 4
 for conn in held:
     pool.putconn(conn)
 
@@ -75,6 +82,7 @@ def test_under_gevent_the_pool_keeps_its_promises(database: Database) -> None:
         "requests": 160,
         "at most maxconn": True,
         "timeout": True,
+        "killed waiters lose no place": True,
         "after the kill": True,
         "cleaned": True,
         "cut": "OperationalError",

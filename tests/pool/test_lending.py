@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from swagger_server.pool import ConnectionPool, PoolClosed, PoolFull, PoolOptions, PoolTimeout
+from swagger_server.pool.slots import Waiter
 from tests.pool.conftest import MakePool
 from tests.pool.tools import (
     borrow,
@@ -134,6 +135,32 @@ def test_more_waiters_than_allowed_are_refused(make_pool: MakePool) -> None:
     assert pool.stats().full == 1
     pool.putconn(conn)
     assert [each.result(10) for each in waiting] == [1, 1]
+
+
+class Interrupted(BaseException):
+    """As a signal handler may raise it in the middle of a wait."""
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_an_interrupted_waiter_costs_no_place(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch, served: bool
+) -> None:
+    pool = make_pool(1, 1, timeout=30)
+    conn = pool.getconn()
+
+    def interrupt(waiter: Waiter, seconds: float) -> None:
+        if served:
+            pool.putconn(conn)
+        raise Interrupted
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Waiter, "sleep", interrupt)
+        with pytest.raises(Interrupted):
+            pool.getconn()
+    assert pool.stats().waiting == 0
+    if not served:
+        pool.putconn(conn)
+    assert request(pool) == 1
 
 
 def test_closing_sends_waiters_away_and_ends_running_statements(make_pool: MakePool) -> None:

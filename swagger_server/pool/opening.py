@@ -95,10 +95,14 @@ class Outage:
         self.reason = _one_line(error)
         self._failed_at = monotonic()
         self._trying_since = None
-        if any_alive or _TOO_MANY.search(self.reason):
+        if any_alive or self.is_limit():
             self.since = None
         elif self.since is None:
             self.since = begun
+
+    def is_limit(self) -> bool:
+        """The last attempt was refused because there are enough connections already."""
+        return bool(_TOO_MANY.search(self.reason))
 
     def is_over(self) -> None:
         self.since = self._trying_since = None
@@ -248,7 +252,7 @@ class Opener:
         is_down = self.outage.since is not None
         log = logger.warning if is_down and not was_down else logger.debug
         log("pool %r: cannot connect: %s", self._pool.options.name, self.outage.reason)
-        self._pauses.attempt_failed(limited=not is_down)
+        self._pauses.attempt_failed(limited=self.outage.is_limit() and not is_down)
         if self.outage.exceeds_grace():
             self._pool.refuse_waiters()
         self.settled.set()

@@ -44,7 +44,7 @@ def index() -> Response:
 
 def _describe() -> dict[str, Any]:
     fetch(g.db, "select 1", {})
-    sources = dict(fetch(g.db, _SOURCES_SQL, {}))
+    sources: dict[str, str] = dict(fetch(g.db, _SOURCES_SQL, {}))
     links = {name: f"{request.url_root}{path}" for name, path in _LINKS.items()}
     return {
         "name": "swagger_server",

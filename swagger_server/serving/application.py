@@ -123,11 +123,13 @@ class Application:
         request = await self._read_asgi(scope, receive)
         if request is None:
             return
+        # One context for all the pieces of a request, on whichever threads they run.
+        context = contextvars.copy_context()
         if scope["path"] in self._immediate:
-            response = self._answer(request)
+            response = context.run(self._answer, request)
         else:
-            response = await self._on_thread(request)
-        await self._send(response, send)
+            response = await self._on_thread(request, context)
+        await self._send(response, context, receive, send)
 
     async def _read_asgi(self, scope: Scope, receive: Receive) -> Request | None:
         chunks, length, refusal = [], 0, None
@@ -147,9 +149,9 @@ class Application:
         scope = {**scope, "headers": headers, "asgi": translate.IN_MEMORY}
         return Request(environ, scope, body, refusal)
 
-    async def _on_thread(self, request: Request) -> Response:
+    async def _on_thread(self, request: Request, context: contextvars.Context) -> Response:
         submitted = self._threads_of_this_process().submit(
-            contextvars.copy_context().run, self._answer_in_turn, request, time.monotonic()
+            context.run, self._answer_in_turn, request, time.monotonic()
         )
         try:
             return await asyncio.wrap_future(submitted)
@@ -170,30 +172,40 @@ class Application:
             self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="request")
         return self._executor
 
-    async def _send(self, response: Response, send: Send) -> None:
+    async def _send(
+        self, response: Response, context: contextvars.Context, receive: Receive, send: Send
+    ) -> None:
+        whole = response.whole
         try:
             await send({"type": "http.response.start", "status": response.status, "headers": _raw(response)})
-            whole = response.whole
             if whole is None:
-                await self._send_stream(response, send)
+                await self._send_stream(response, context, receive, send)
             else:
                 await send({"type": "http.response.body", "body": whole})
         finally:
-            await self._close(response)
+            if whole is None:
+                await asyncio.shield(self._run(context, response.close))
+            else:
+                response.close()
 
-    async def _send_stream(self, response: Response, send: Send) -> None:
-        loop, chunks = asyncio.get_running_loop(), response.chunks()
-        threads = self._threads_of_this_process()
-        while (chunk := await loop.run_in_executor(threads, next, chunks, None)) is not None:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+    async def _send_stream(
+        self, response: Response, context: contextvars.Context, receive: Receive, send: Send
+    ) -> None:
+        chunks = response.chunks()
+        # Servers may swallow what is sent to a client that is gone: the stream would run to its end.
+        gone = asyncio.ensure_future(receive())
+        try:
+            while (chunk := await self._run(context, next, chunks, None)) is not None:
+                if gone.done():
+                    return
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
 
-    async def _close(self, response: Response) -> None:
-        if response.whole is not None:
-            response.close()
-        else:
-            loop = asyncio.get_running_loop()
-            await asyncio.shield(loop.run_in_executor(self._threads_of_this_process(), response.close))
+    def _run(self, context: contextvars.Context, function: Any, *args: Any) -> "asyncio.Future[Any]":
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._threads_of_this_process(), context.run, function, *args)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

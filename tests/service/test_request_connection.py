@@ -132,6 +132,16 @@ def test_a_stream_that_nobody_reads_to_its_end_gives_its_connection_back(ledger:
     wait_until(lambda: in_use(ledger) == 0)
 
 
+def test_streams_at_once_are_complete_and_give_their_connections_back(ledger: Gunicorn):
+    def read(_number: int) -> str:
+        return requests.get(f"{ledger.url}/ledger/stream?rows=3000", timeout=30).text
+
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        texts = set(threads.map(read, range(8)))
+    assert texts == {"".join(f"{n} on\n" for n in range(1, 3001))}
+    assert in_use(ledger) == 0
+
+
 def test_requests_at_once_have_connections_of_their_own(ledger: Gunicorn):
     def call(_number: int) -> int:
         return requests.get(f"{ledger.url}/ledger/sleep?seconds=0.5", timeout=20).status_code

@@ -1,17 +1,15 @@
 """The plain command, `gunicorn swagger_server.wsgi`, as real processes: every worker class, start and end."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 import requests
 
-from swagger_server.embedded import available
 from tests.embedded.support import User, supervisors, wait_until_nothing_runs
 from tests.support.process import CHECKOUT, Gunicorn, run_gunicorn, start_gunicorn, wait_until
-from tests.support.servers import Database, open_folder
+from tests.support.servers import Database
 
 Environment = dict[str, str | None]
 
@@ -56,14 +54,9 @@ def config(places: Database, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def embedded() -> Iterator[Environment]:
-    """Variables for a service on an embedded database of these tests' own, of which nothing is left running."""
-    if reason := available():
-        pytest.skip(reason)
-    with open_folder() as folder:
-        (folder / "empty.ini").touch()
-        yield {"EMBEDDED_DATA": str(folder / "data"), "SWAGGER_SERVER_CONFIG": str(folder / "empty.ini")}
-        wait_until_nothing_runs(folder)
+def embedded(embedded_environment: Environment) -> Environment:
+    """Variables for a service on an embedded database."""
+    return embedded_environment
 
 
 @pytest.mark.parametrize("how", [("-w", "1"), ("-w", "2", "--preload")], ids=["", "preload"])

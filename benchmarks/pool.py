@@ -361,10 +361,9 @@ def _judge_outage(load: "Load", down_at: float, ready_at: float) -> Outcome:
     # From half a second after the grace on; the server's last moments of starting are left out.
     refused = [each for each in load.results if each[2] and down_at + 2.5 < each[0] < ready_at - 0.1]
     slowest = max((took for _, took, _ in refused), default=0.0)
-    waits_it_out = not refused  # no refusals at all: whoever asks waits for the whole outage or its timeout
-    holds = (
-        first - ready_at <= 0.25 and not later and slowest < 0.05 and not waits_it_out and len(not_kept) <= 2
-    )
+    named = {type(error).__name__ for _, _, error in refused}
+    prompt = len(named) == 1 and slowest < 0.05
+    holds = first - ready_at <= 0.25 and not later and len(not_kept) <= 2 and prompt
     told = f"first success {ms(max(0.0, first - ready_at))}, {len(later)} later failures, {len(not_kept)} not kept"
     return Outcome(holds, f"{told}, {len(refused)} {'/'.join(sorted(named))} in at most {ms(slowest)}")
 

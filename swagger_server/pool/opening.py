@@ -133,9 +133,11 @@ class Pauses:
         self._pause = FIRST_PAUSE
         self._due = 0.0
         self._asked_at = monotonic()
+        self._limited = False
         self._wake = threading.Event()
 
     def attempt_failed(self, limited: bool) -> None:
+        self._limited = limited
         cap = LONGEST_PAUSE_LIMITED if limited else self._cap()
         self._pause = min(self._pause, cap)
         self._due = monotonic() + self._pause * random.uniform(0.5, 1.0)
@@ -150,7 +152,7 @@ class Pauses:
     def somebody_asks(self) -> None:
         """Shorten a pause that was made long because nobody had asked."""
         self._asked_at = monotonic()
-        if self._due - self._asked_at > LONGEST_PAUSE:
+        if self._due - self._asked_at > LONGEST_PAUSE and not self._limited:
             self.end()
 
     def end(self) -> None:
@@ -220,7 +222,9 @@ class Opener:
             is_probe = is_probe or self._slots.become_probe()
             if not is_probe or not self._is_worth_trying():
                 break
-        return self._slots.give_up_reservation(is_probe)
+        self._slots.give_up_reservation(is_probe)
+        # Somebody may have joined the queue just now, and relied on the probe.
+        return self.open_wanted()
 
     def _attempt(self) -> Slot | None:
         begun = self.outage.attempt_begins()

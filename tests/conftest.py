@@ -9,7 +9,8 @@ import pytest
 
 from swagger_server.embedded import available
 from tests.support.containers import container_server
-from tests.support.servers import Database, PrivateServer, temporary_database
+from tests.support.process import mentioning, wait_until
+from tests.support.servers import Database, PrivateServer, open_folder, temporary_database
 
 _numbers = itertools.count(1)
 
@@ -41,6 +42,17 @@ def places(postgres: Database) -> Iterator[Database]:
     with temporary_database(postgres, f"places_{os.getpid()}") as loaded:
         _load(loaded)
         yield loaded
+
+
+@pytest.fixture(scope="session")
+def embedded_environment() -> Iterator[dict[str, str | None]]:
+    """Variables for a service on an embedded database that the run shares: its first user has it filled."""
+    if reason := available():
+        pytest.skip(reason)
+    with open_folder() as folder:
+        (folder / "empty.ini").touch()
+        yield {"EMBEDDED_DATA": str(folder / "data"), "SWAGGER_SERVER_CONFIG": str(folder / "empty.ini")}
+        wait_until(lambda: not mentioning(str(folder)), explain=lambda: f"left: {mentioning(str(folder))}")
 
 
 @contextmanager

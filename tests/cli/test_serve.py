@@ -2,14 +2,12 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from swagger_server.config import load_settings
-from swagger_server.embedded import available
 from swagger_server.prepare import prepare
 from swagger_server.schema import SCHEMA_VERSION
 from tests.support.process import (
@@ -18,7 +16,6 @@ from tests.support.process import (
     Gunicorn,
     environment,
     group,
-    mentioning,
     run_cli,
     wait_until,
 )
@@ -46,19 +43,10 @@ for _ in range(2):
 
 
 @pytest.fixture(scope="module")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    """Variables that name a new embedded database, which three processes at once have prepared."""
-    if reason := available():
-        pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("embedded")
-    (folder / "empty.ini").touch()
-    env: Environment = {
-        "EMBEDDED_DATA": str(folder / "data"),
-        "SWAGGER_SERVER_CONFIG": str(folder / "empty.ini"),
-    }
-    race(env)
-    yield env
-    wait_until(lambda: not mentioning(str(folder)), explain=lambda: f"left: {mentioning(str(folder))}")
+def embedded(embedded_environment: Environment) -> Environment:
+    """Variables that name an embedded database, which three processes at once have prepared."""
+    race(embedded_environment)
+    return embedded_environment
 
 
 def race(env: Environment) -> None:

@@ -1,7 +1,8 @@
 """The pool's own thread: notices what no caller will tell. It never connects and never waits for the server.
 
 Looks after connections that were dropped, that run a statement for too long, that are held too long, that
-hang in cleaning, and that are idle for too long or too old.
+hang in cleaning, and that are idle for too long or too old; and after callers who wait for a connect that
+hangs.
 """
 
 import contextlib
@@ -21,6 +22,9 @@ LONGEST_NAP = 1.0
 CLEANING_LIMIT = 5.0
 """Seconds for the round trips of cleaning; a server that doesn't answer within it loses the connection."""
 
+PATIENCE = 1.0
+"""Seconds after which a caller who still waits gets a further connection opened, if there is room."""
+
 logger = logging.getLogger("swagger_server.pool")
 
 
@@ -31,6 +35,7 @@ class Discarding(Protocol):
 
     def forget(self, slot: Slot) -> None: ...
     def retire(self, slot: Slot) -> None: ...
+    def help_waiters(self, patience: float) -> None: ...
 
 
 class Housekeeper:
@@ -62,6 +67,7 @@ class Housekeeper:
         self._cut_overdue(now)
         self._report_held(now)
         self._retire_idle(now)
+        self._pool.help_waiters(PATIENCE)
         return self._nap
 
     def reclaim_dropped(self) -> None:

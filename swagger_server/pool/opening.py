@@ -192,9 +192,9 @@ class Opener:
         self._pool = pool
         self._pauses = Pauses()
 
-    def open_wanted(self) -> None:
+    def open_wanted(self, patience: float = float("inf")) -> None:
         """Start as many attempts as are wanted now. Returns at once."""
-        for _ in range(self._slots.reserve()):
+        for _ in range(self._slots.reserve(patience)):
             self._workers.run(self._open)
 
     def somebody_asks(self) -> None:

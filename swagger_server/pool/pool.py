@@ -305,6 +305,10 @@ class ConnectionPool:
         """The database is down for too long."""
         self._counters.add("unavailable", self._slots.refuse_waiters(self._unavailable))
 
+    def help_waiters(self, patience: float) -> None:
+        """Open a further connection when somebody has waited for so many seconds."""
+        self._opener.open_wanted(patience)
+
     def forget(self, slot: Slot) -> None:
         """Free the place of a connection that was dropped."""
         self._discard(slot)

@@ -68,9 +68,10 @@ class Tether(weakref.ref[Any]):
 class Waiter:
     """Somebody in the queue: sleeps until given a place or an error."""
 
-    __slots__ = ("_bell", "error", "slot")
+    __slots__ = ("_bell", "error", "since", "slot")
 
     def __init__(self) -> None:
+        self.since = monotonic()
         self.slot: Slot | None = None
         self.error: Exception | None = None
         self._bell = threading.Lock()
@@ -92,9 +93,8 @@ class Slots:
         self.maxconn = maxconn
         self.max_waiting = max_waiting
         self.lock = threading.Lock()
-        self.idle: list[
-            Slot
-        ] = []  # a stack: the one used last is lent first, so that a quiet pool can shrink
+        # A stack: the one used last is lent first, so that a quiet pool can shrink.
+        self.idle: list[Slot] = []
         self.lent: dict[int, Slot] = {}
         self.keyed: dict[Hashable, Slot] = {}
         self.cleaning: set[Slot] = set()
@@ -220,19 +220,21 @@ class Slots:
 
     # Filling and emptying
 
-    def reserve(self) -> int:
+    def reserve(self, patience: float = float("inf")) -> int:
         """How many connections should be opened now; that many places are held for them.
 
         One at a time for a queue that is longer than what is coming, because under a spike places come back
         faster than connections open; side by side to replace lost ones and to reach minconn; none while a
-        probe is out.
+        probe is out. One more when somebody has waited for longer than `patience` seconds: then what is coming
+        seems to hang.
         """
         with self.lock:
             if self.closed or self.probing:
                 return 0
             short = len(self.waiters) - self.opening - len(self.cleaning)
             for_waiters = min(short, max(1, self.lost) - self.opening)
-            wanted = max(for_waiters, self.minconn - self.size, 0)
+            hangs = bool(self.waiters) and monotonic() - self.waiters[0].since > patience
+            wanted = max(for_waiters, self.minconn - self.size, hangs)
             wanted = min(wanted, self.maxconn - self.size)
             self.opening += wanted
             return wanted

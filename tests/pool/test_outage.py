@@ -158,6 +158,23 @@ def test_cleaning_that_gets_no_answer_gives_its_place_up(
     assert request(pool) == 1
 
 
+def test_a_connect_that_hangs_does_not_keep_others_from_being_tried(
+    make_pool: MakePool, through_proxy: Any, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swagger_server.pool.housekeeping.PATIENCE", 0.05)
+    pool = make_pool(1, 3, connect={**through_proxy, "connect_timeout": 60}, timeout=30)
+    held = pool.getconn()
+    before = proxy.accepted
+    proxy.swallow()
+    waiting = in_background(pool.getconn)
+    wait_until(lambda: proxy.accepted == before + 1)
+    proxy.pass_on()
+    got = waiting.result(20)
+    assert pool.stats().opening == 1  # still the first
+    for conn in (held, got):
+        pool.putconn(conn)
+
+
 def test_the_password_is_in_no_message(server: PrivateServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", "swagger_server.pool")
     pool = ConnectionPool(

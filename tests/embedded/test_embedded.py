@@ -21,6 +21,8 @@ from tests.support.servers import open_folder
 
 from .support import GONE_WITHIN, User, killed_at_the_end, supervisors, wait_until_nothing_runs
 
+C_LOCALE: dict[str, str | None] = {"LC_ALL": "C", "LANG": None}
+
 
 @pytest.fixture(scope="module")
 def parent() -> Iterator[Path]:
@@ -31,9 +33,9 @@ def parent() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def used_before(parent: Path) -> Path:
-    """A data folder whose server has been started once and has stopped."""
+    """A data folder whose server has been started once, by a user with the C locale, and has stopped."""
     data = parent / "used before"
-    with User(data) as user:
+    with User(data, env=C_LOCALE) as user:
         user.database().execute("CREATE TABLE note (text text)")
     wait_until_nothing_runs(data)
     return data
@@ -172,7 +174,7 @@ def test_stale_pid_file_stops_no_start_and_its_process_is_never_signalled(data: 
             foreigner.kill()
 
 
-@pytest.mark.parametrize("name", ["with space, comma and ünïcode", "long" * 40, 'quo"te'])
+@pytest.mark.parametrize("name", ['with space, comma, "quote" and ünïcode', "long" * 40])
 def test_any_path_will_do(parent: Path, name: str) -> None:
     data = parent / name
     with User(data) as user:
@@ -184,13 +186,12 @@ def test_any_path_will_do(parent: Path, name: str) -> None:
     assert sockets.is_relative_to(data.resolve()) or not sockets.exists()
 
 
-def test_text_is_utf8_under_the_c_locale(parent: Path) -> None:
-    with User(parent / "locale", env={"LC_ALL": "C", "LANG": None}) as user:
+def test_text_is_utf8_under_the_c_locale(data: Path) -> None:
+    with User(data, env=C_LOCALE) as user:
         database = user.database()
         database.execute("CREATE EXTENSION pg_trgm")
         query = "SELECT lower('ÄŁ東'), array_length(show_trgm('мос'), 1), current_setting('server_encoding')"
         assert database.execute(query) == [("äł東", 4, "UTF8")]
-    wait_until_nothing_runs(parent / "locale")
 
 
 def test_listens_on_no_network_and_writes_safely(data: Path) -> None:

@@ -1,5 +1,6 @@
 """Real PostgreSQL servers for tests: private ones that may be stopped and frozen, and lent ones."""
 
+import atexit
 import functools
 import json
 import os
@@ -27,6 +28,7 @@ from swagger_server.embedded.account import Account, give, process_arguments, se
 from swagger_server.embedded.folders import state_folder
 
 START_TIMEOUT = 30.0  # seconds
+SCRATCH_PREFIX = "swagger-test-"
 STOP_SIGNALS = {
     "smart": signal.SIGTERM,
     "fast": signal.SIGINT,
@@ -86,7 +88,7 @@ class PrivateServer:
     """
 
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
+        self.folder = scratch_folder()
         self._account = server_account(self.folder / "cluster")
         self._data = _copy_of_template(self.folder / "cluster", self._account)
         give(self.folder, self._account)
@@ -232,9 +234,18 @@ def open_folder() -> Iterator[Path]:
 
     The data of an embedded server that root starts can stay there, since its other account can reach them.
     """
-    with tempfile.TemporaryDirectory(prefix="open-") as folder:
-        os.chmod(folder, 0o711)
-        yield Path(folder)
+    folder = scratch_folder()
+    try:
+        folder.chmod(0o711)
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def scratch_folder() -> Path:
+    """A new temporary folder, which the caller removes. What a killed run left is removed by the next one."""
+    _remove_leftovers()
+    return Path(tempfile.mkdtemp(prefix=f"{SCRATCH_PREFIX}{os.getpid()}-"))
 
 
 def free_port() -> int:
@@ -245,23 +256,32 @@ def free_port() -> int:
 
 
 @functools.cache
+def _remove_leftovers() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH_PREFIX}*"):
+        maker = folder.name.removeprefix(SCRATCH_PREFIX).split("-")[0]
+        if maker.isdigit() and not psutil.pid_exists(int(maker)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@functools.cache
 def _binaries() -> binaries.Binaries:
     account = server_account(Path("/nowhere"))
     return binaries.usable_by(binaries.find(), account, state_folder()) if account else binaries.find()
 
 
 @functools.cache
-def _template() -> "tempfile.TemporaryDirectory[str]":
+def _template() -> Path:
     """A new cluster, made once in a run: copying it takes a tenth of making it. Removed with the process."""
-    folder = tempfile.TemporaryDirectory(prefix="pg-template-")
+    folder = scratch_folder()
+    atexit.register(shutil.rmtree, folder)
     account = server_account(Path("/nowhere"))
-    give(Path(folder.name), account)
-    cluster.make(_binaries(), Path(folder.name) / "cluster", account)
-    return folder
+    give(folder, account)
+    cluster.make(_binaries(), folder / "cluster", account)
+    return folder / "cluster"
 
 
 def _copy_of_template(target: Path, account: Account | None) -> Path:
-    shutil.copytree(Path(_template().name) / "cluster", target)
+    shutil.copytree(_template(), target)
     for folder, _, files in os.walk(target):
         give(Path(folder), account)
         for name in files:

@@ -43,7 +43,7 @@ def create_app(
         _register_database(api.app, settings, name, arguments)
     for blueprint in (health.blueprint(schema), *blueprints):
         api.app.register_blueprint(blueprint)
-    handler = connexion_handler(api)
+    handler = connexion_handler(api, retry=_retry_read if settings.server.retry_reads else _never)
     databases = db.databases(api.app).values()
     edge = with_edge(handler, settings.cors, settings.server, _allowed_methods(api.app))
     return Application(
@@ -115,6 +115,15 @@ def _start(databases: Iterable[db.Database]) -> None:
 def _stop(databases: Iterable[db.Database]) -> None:
     for database in databases:
         database.close()
+
+
+def _retry_read(request: Request, exc: Exception) -> bool:
+    """A read that lost its connection changed nothing: on another one it may succeed."""
+    return request.method == "GET" and db.is_lost(exc)
+
+
+def _never(_request: Request, _exc: Exception) -> bool:
+    return False
 
 
 def _allowed_methods(app: Flask) -> Callable[[Request], Iterable[str]]:

@@ -17,11 +17,14 @@ import psycopg2.extensions
 from flask import Flask, Response, current_app, g, has_request_context, request
 from flask.ctx import _AppCtxGlobals
 
-from swagger_server import timings
+from swagger_server import cancellation, timings
 from swagger_server.pool import ConnectionPool, PoolOptions
 from swagger_server.session import Connection
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_LOST = ("08", "57P01", "57P02", "57P03")
+"""SQLSTATEs (or beginnings) of a connection that ended: connection exceptions, and the server's shutdowns."""
 
 _EXTENSION = "swagger_server.db"
 _LEASES = "_swagger_server_leases"
@@ -40,6 +43,13 @@ class _Lease:
 
     database: "Database"
     connection: Connection
+    cancellation: cancellation.Cancellation
+
+    def give_back(self) -> None:
+        # From here on a cancellation would hit the connection's next borrower.
+        self.cancellation.clear()
+        self.connection.end_request()
+        self.database.open().putconn(self.connection)
 
 
 class RequestGlobals(_AppCtxGlobals):
@@ -146,6 +156,13 @@ def transaction(name: str = "default") -> Iterator[Connection]:
         yield connection
 
 
+def is_lost(exc: BaseException) -> bool:
+    """Whether an exception says that the connection died, not that the statement was wrong."""
+    if not isinstance(exc, psycopg2.OperationalError | psycopg2.InterfaceError):
+        return False
+    return exc.pgcode is None or exc.pgcode.startswith(_LOST)
+
+
 def databases(app: Flask) -> dict[str, Database]:
     """The databases registered with the app, by name."""
     found: dict[str, Database] = app.extensions.get(_EXTENSION, {})
@@ -180,7 +197,9 @@ def _borrow(database: Database) -> _Lease:
         timings.add(spent, "pool", time.perf_counter() - started)
     read_only = has_request_context() and request.method in SAFE_METHODS
     connection.begin_request(read_only, database.statement_timeout, database.cursor_factory, spent)
-    return _Lease(database, connection)
+    cancelling = cancellation.of(request.environ if has_request_context() else {})
+    cancelling.add(connection.cancel_quietly)
+    return _Lease(database, connection, cancelling)
 
 
 def _finish(response: Response) -> Response:
@@ -208,5 +227,4 @@ def _end_transaction(name: str, connection: Connection, *, commit: bool) -> None
 def _give_back(_exc: BaseException | None) -> None:
     leases: dict[str, _Lease] = g.pop(_LEASES, {})
     for lease in leases.values():
-        lease.connection.end_request()
-        lease.database.open().putconn(lease.connection)
+        lease.give_back()

@@ -32,6 +32,10 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
+_PATIENCE = 0.2
+"""Seconds after which a request counts as slow, so that its client is watched."""
+
+
 class Application:
     """A WSGI and ASGI application in front of a synchronous handler.
 
@@ -125,11 +129,15 @@ class Application:
             return
         # One context for all the pieces of a request, on whichever threads they run.
         context = contextvars.copy_context()
-        if scope["path"] in self._immediate:
-            response = context.run(self._answer, request)
-        else:
-            response = await self._on_thread(request, context)
-        await self._send(response, context, receive, send)
+        client = _Client(receive, request)
+        try:
+            if scope["path"] in self._immediate:
+                response = context.run(self._answer, request)
+            else:
+                response = await self._on_thread(request, context, client)
+            await self._send(response, context, client, send)
+        finally:
+            client.forget()
 
     async def _read_asgi(self, scope: Scope, receive: Receive) -> Request | None:
         chunks, length, refusal = [], 0, None
@@ -149,15 +157,17 @@ class Application:
         scope = {**scope, "headers": headers, "asgi": translate.IN_MEMORY}
         return Request(environ, scope, body, refusal)
 
-    async def _on_thread(self, request: Request, context: contextvars.Context) -> Response:
+    async def _on_thread(self, request: Request, context: contextvars.Context, client: "_Client") -> Response:
         submitted = self._threads_of_this_process().submit(
             context.run, self._answer_in_turn, request, time.monotonic()
         )
+        client.watch_after(_PATIENCE)
         try:
             return await asyncio.wrap_future(submitted)
         except asyncio.CancelledError:
-            # The client is gone. The handler runs to its end, and its response is closed unsent.
+            # The server gives the request up. The handler comes to its end, and its response is not sent.
             submitted.add_done_callback(_discard)
+            client.give_up()
             raise
 
     def _answer_in_turn(self, request: Request, arrived: float) -> Response:
@@ -173,13 +183,13 @@ class Application:
         return self._executor
 
     async def _send(
-        self, response: Response, context: contextvars.Context, receive: Receive, send: Send
+        self, response: Response, context: contextvars.Context, client: "_Client", send: Send
     ) -> None:
         whole = response.whole
         try:
             await send({"type": "http.response.start", "status": response.status, "headers": _raw(response)})
             if whole is None:
-                await self._send_stream(response, context, receive, send)
+                await self._send_stream(response, context, client, send)
             else:
                 await send({"type": "http.response.body", "body": whole})
         finally:
@@ -189,19 +199,16 @@ class Application:
                 response.close()
 
     async def _send_stream(
-        self, response: Response, context: contextvars.Context, receive: Receive, send: Send
+        self, response: Response, context: contextvars.Context, client: "_Client", send: Send
     ) -> None:
         chunks = response.chunks()
         # Servers may swallow what is sent to a client that is gone: the stream would run to its end.
-        gone = asyncio.ensure_future(receive())
-        try:
-            while (chunk := await self._run(context, next, chunks, None)) is not None:
-                if gone.done():
-                    return
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-        finally:
-            gone.cancel()
+        client.watch()
+        while (chunk := await self._run(context, next, chunks, None)) is not None:
+            if client.is_gone:
+                return
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
     def _run(self, context: contextvars.Context, function: Any, *args: Any) -> "asyncio.Future[Any]":
         loop = asyncio.get_running_loop()
@@ -219,6 +226,43 @@ class Application:
         await receive()
         await loop.run_in_executor(None, self.stop)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+class _Client:
+    """Who waits for the answer to a request. When it is known to be gone, the request's work is cancelled."""
+
+    def __init__(self, receive: Receive, request: Request) -> None:
+        self._receive = receive
+        self._request = request
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self.is_gone = False
+
+    def watch_after(self, seconds: float) -> None:
+        """Watch once the request has taken so long: most requests are answered before that."""
+        self._timer = self._loop.call_later(seconds, self.watch)
+
+    def watch(self) -> None:
+        if self._watcher is None:
+            self._watcher = self._loop.create_task(self._wait_until_gone())
+
+    async def _wait_until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.is_gone = True
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Cancel the request's work, on a thread of its own: that may take a round trip to the database."""
+        self._loop.run_in_executor(None, self._request.cancellation.cancel)
+
+    def forget(self) -> None:
+        """Stop watching: the answer is sent, or nobody wants it."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
 
 
 class _Body:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from swagger_server.timings import ENVIRON_KEY, Timings
+from swagger_server import cancellation, timings
+from swagger_server.cancellation import Cancellation
+from swagger_server.timings import Timings
 
 Environ = dict[str, Any]
 Scope = MutableMapping[str, Any]
@@ -39,9 +41,11 @@ class Request:
     body: bytes
     refusal: Exception | None = None
     timings: Timings = field(default_factory=dict)
+    cancellation: Cancellation = field(default_factory=Cancellation)
 
     def __post_init__(self) -> None:
-        self.environ[ENVIRON_KEY] = self.timings
+        self.environ[timings.ENVIRON_KEY] = self.timings
+        self.environ[cancellation.ENVIRON_KEY] = self.cancellation
 
     @property
     def method(self) -> str:

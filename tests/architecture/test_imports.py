@@ -15,7 +15,7 @@ FLOORS = [
     {"problems", "paging", "queries"},
     {"db", "encoder", "sample", "embedded"},
     {"session", "serving", "log", "schema", "rows", "cooperation"},
-    {"pool", "config", "timings", "request_id", "paths", "search_key"},
+    {"pool", "config", "timings", "cancellation", "request_id", "paths", "search_key"},
 ]
 
 PLACES = {"__main__", "cli", "wsgi", "startup", "gunicorn_settings", "site", "prepare", "paths"} | {
@@ -88,7 +88,7 @@ def test_the_pool_stands_alone():
 
 
 def test_serving_knows_neither_the_database_nor_the_settings():
-    assert own_imports("serving") == {"timings"}
+    assert own_imports("serving") == {"cancellation", "timings"}
 
 
 def test_the_foundation_imports_only_what_it_says():

@@ -5,6 +5,7 @@ import datetime
 import decimal
 import uuid
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import psycopg2
 from flask import Response, current_app, g, request, stream_with_context
@@ -88,10 +89,11 @@ SESSION = """SELECT pg_backend_pid(), current_setting('transaction_read_only'),
 
 def session():
     first, second = g.db, get_db()
-    with first.cursor() as cur:
+    with first.cursor(cursor_factory=psycopg2.extensions.cursor) as cur:
         cur.execute(SESSION)
         pid, read_only, timeout, application = cur.fetchone()
-    stats = db.databases(current_app)["default"].open().stats()
+    pool = db.databases(current_app)["default"].open()
+    stats = pool.stats()
     return {
         "pid": pid,
         "read_only": read_only,
@@ -100,7 +102,15 @@ def session():
         "same_connection": first is second,
         "in_use": stats.in_use,
         "checkouts": stats.gets,
+        "options": {**asdict(pool.options), "minconn": pool.minconn, "maxconn": pool.maxconn},
+        "row": _a_row(first),
     }
+
+
+def _a_row(conn):
+    with conn.cursor() as cur:
+        cur.execute("SELECT 1 AS one")
+        return cur.fetchone()
 
 
 def consistent():

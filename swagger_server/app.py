@@ -117,12 +117,16 @@ def _stop(databases: Iterable[db.Database]) -> None:
         database.close()
 
 
-def _retry_read(request: Request, exc: Exception) -> bool:
+_ATTEMPTS = 4
+"""How often a read is run at most: the next connection may be one that is ended a moment later."""
+
+
+def _retry_read(request: Request, exc: Exception, attempt: int) -> bool:
     """A read that lost its connection changed nothing: on another one it may succeed."""
-    return request.method == "GET" and db.is_lost(exc)
+    return request.method == "GET" and attempt < _ATTEMPTS and db.is_lost(exc)
 
 
-def _never(_request: Request, _exc: Exception) -> bool:
+def _never(_request: Request, _exc: Exception, _attempt: int) -> bool:
     return False
 
 

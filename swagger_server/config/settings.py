@@ -254,7 +254,7 @@ class ServerSettings:
     )
     swagger_ui: bool = _key(True, "SWAGGER_UI", Flag(), "Whether Swagger UI is served.")
     retry_reads: bool = _key(
-        True, "RETRY_READS", Flag(), "Whether a GET whose database connection died under it is run once more."
+        True, "RETRY_READS", Flag(), "Whether a GET whose database connection died under it is run again."
     )
     rows: str = _key("tuple", "ROWS", Choice(("tuple", "dict")), "What cursors give for a row.")
 

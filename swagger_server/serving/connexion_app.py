@@ -8,6 +8,7 @@ event loop for that one request.
 
 import asyncio
 import inspect
+import itertools
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from typing import Any
@@ -26,6 +27,9 @@ from swagger_server.serving.suspending import suspending_paths
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ErrorHandler = Callable[[ConnexionRequest, Exception], Any]
+Retry = Callable[[Request, Exception, int], bool]
+"""Whether a request that raised is to be run again, after its first, second, ... attempt."""
+
 WsgiApp = Callable[..., Iterable[bytes]]
 
 _BODILESS = (204, 304)
@@ -37,13 +41,13 @@ _EXCHANGE = "swagger_server.exchange"
 
 
 def connexion_handler(
-    app: connexion.FlaskApp, *, retry: Callable[[Request, Exception], bool] = lambda _request, _exc: False
+    app: connexion.FlaskApp, *, retry: Retry = lambda _request, _exc, _attempt: False
 ) -> Handler:
     """A handler that runs `app`; call it once all APIs and error handlers are added.
 
     Builds the middleware at once, so an invalid spec or a missing controller raises here and not on the
-    first request. When the Flask app raises and `retry(request, exception)` is true, it is run once
-    more: nothing of the answer has been sent at that point. What an error handler raises, the returned
+    first request. When the Flask app raises and `retry(request, exception, attempt)` is true, it is run
+    again: nothing of the answer has been sent at that point. What an error handler raises, the returned
     handler raises.
     """
     middleware = app.middleware
@@ -107,7 +111,7 @@ class _Exchange:
 class _FlaskEnd:
     """The end of the stack: calls the Flask app (`app`) in place, with the body already read."""
 
-    def __init__(self, app: WsgiApp, retry: Callable[[Request, Exception], bool]) -> None:
+    def __init__(self, app: WsgiApp, retry: Retry) -> None:
         self.app = app
         self._retry = retry
 
@@ -116,16 +120,22 @@ class _FlaskEnd:
             return
         exchange: _Exchange = scope["extensions"][_EXCHANGE]
         body = await _read(receive)
-        try:
-            started, result = self._call(exchange, scope, body)
-        except Exception as exc:
-            if not self._retry(exchange.request, exc):
-                raise
-            started, result = self._call(exchange, scope, body)
+        started, result = self._call_until_done(exchange, scope, body)
         status, headers = started
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await self._pass_on(exchange, status, _size(headers), result, send)
+
+    def _call_until_done(
+        self, exchange: _Exchange, scope: Scope, body: bytes
+    ) -> tuple[tuple[int, list[tuple[str, str]]], Iterable[bytes]]:
+        for attempt in itertools.count(1):
+            try:
+                return self._call(exchange, scope, body)
+            except Exception as exc:
+                if not self._retry(exchange.request, exc, attempt):
+                    raise
+        raise AssertionError("unreachable")
 
     def _call(
         self, exchange: _Exchange, scope: Scope, body: bytes

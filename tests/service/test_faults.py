@@ -1,0 +1,88 @@
+"""Reads go on while the database's connections die and while it restarts."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from tests.service.conftest import LEDGER, TABLES, environment_for
+from tests.support.process import Gunicorn, start_gunicorn, wait_until
+from tests.support.servers import PrivateServer
+
+KILL = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE application_name LIKE 'swagger_server worker%'"""
+
+
+class Load:
+    """Clients that read one after another until they are told to stop, and what they were answered."""
+
+    def __init__(self, url: str, clients: int) -> None:
+        self._url = url
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self.answers: Counter[str] = Counter()
+        self._threads = [threading.Thread(target=self._read) for _ in range(clients)]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def total(self) -> int:
+        return self.answers.total()
+
+    def wait_for(self, more: int) -> None:
+        """Until so many more requests were answered."""
+        target = self.total + more
+        wait_until(lambda: self.total >= target, timeout=60)
+
+    def _read(self) -> None:
+        with requests.Session() as session:
+            while not self._stop.is_set():
+                answer = session.get(self._url, timeout=30)
+                with self._lock:
+                    self.answers["200" if answer.ok else f"{answer.status_code} {answer.text}"] += 1
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PrivateServer]:
+    with PrivateServer() as private:
+        private.database().execute(TABLES)
+        yield private
+
+
+@pytest.fixture(scope="module", params=["gthread", "asgi"])
+def service(request: pytest.FixtureRequest, server: PrivateServer) -> Iterator[Gunicorn]:
+    env = environment_for({"default": server.database()}, SERVER_LOG_LEVEL="ERROR")
+    arguments = ["-k", request.param, "-w", "4", "--threads", "8"]
+    with start_gunicorn(*arguments, env=env, app=LEDGER) as started:
+        yield started
+
+
+def test_killing_all_backends_again_and_again_fails_no_read(service: Gunicorn, server: PrivateServer):
+    database = server.database()
+    with Load(f"{service.url}/ledger/entries", clients=16) as load:
+        killed = 0
+        for _ in range(20):
+            load.wait_for(40)
+            ((count,),) = database.execute(KILL)
+            killed += count
+        load.wait_for(40)
+    assert killed >= 40
+    assert load.answers == {"200": load.total}
+
+
+def test_a_restart_of_the_database_fails_no_read(service: Gunicorn, server: PrivateServer):
+    with Load(f"{service.url}/ledger/entries", clients=16) as load:
+        load.wait_for(100)
+        server.restart()
+        load.wait_for(100)
+    assert load.answers == {"200": load.total}

@@ -68,7 +68,7 @@ class NotingConnection(extensions.connection):
     def note(self, text: Any) -> None:
         """`text` is about to run."""
         self.busy_since = monotonic()
-        if not self.changed and not leaves_session_alone(_as_text(text, self)):
+        if not self.changed and not leaves_session_alone(_as_bytes(text, self)):
             self.changed = True
 
     def cursor(
@@ -169,9 +169,7 @@ def noting_connection(factory: Any) -> Any:
     return _noting_kind(kind, NotingConnection) if isinstance(kind, type) else kind
 
 
-def _as_text(text: Any, connection: NotingConnection) -> str:
-    if isinstance(text, str):
-        return text
+def _as_bytes(text: Any, connection: NotingConnection) -> bytes:
     if isinstance(text, Composable):
-        return text.as_string(connection)
-    return bytes(text).decode("latin-1")
+        text = text.as_string(connection)
+    return text.encode() if isinstance(text, str) else bytes(text)

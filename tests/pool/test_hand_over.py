@@ -7,7 +7,7 @@ import pytest
 from psycopg2 import sql
 from psycopg2.errors import ReadOnlySqlTransaction
 
-from swagger_server.pool import ConnectionPool
+from swagger_server.pool import ConnectionPool, statements
 from swagger_server.pool.statements import leaves_session_alone
 from tests.pool.conftest import MakePool
 from tests.pool.tools import ask, pid_of, request, run
@@ -202,7 +202,10 @@ HARMLESS = [
     "DELETE FROM t WHERE a = ANY(%s) AND b BETWEEN now() - interval '1 day' AND now();",
     "SELECT pg_catalog.lower('A'), extract(epoch FROM now()), cube_distance(p, cube(1, 2))",
     "EXECUTE swagger_server_find(1, 2)",
+    'INSERT INTO public."Places" (id) VALUES (1)',
+    "select a from b where c = (1) and (d, e) = (f, 2)",
     "",
+    " ; ",
 ]
 
 SUSPECT = [
@@ -234,12 +237,50 @@ SUSPECT = [
 
 @pytest.mark.parametrize("statement", HARMLESS)
 def test_harmless_statements_are_recognised(statement: str) -> None:
-    assert leaves_session_alone(statement)
+    assert leaves_session_alone(statement.encode())
 
 
 @pytest.mark.parametrize("statement", SUSPECT)
 def test_everything_else_counts_as_a_change(statement: str) -> None:
-    assert not leaves_session_alone(statement)
+    assert not leaves_session_alone(statement.encode())
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("SELECT 'a' FROM t", "SELECT 'b' FROM t"),
+        ("SELECT a FROM t LIMIT 12", "SELECT a FROM t LIMIT 34"),
+        ("SELECT 'it''s' FROM t", "SELECT 'no''t' FROM t"),
+    ],
+)
+def test_texts_that_differ_in_values_are_read_once(first: str, second: str) -> None:
+    assert statements._key(first.encode()) == statements._key(second.encode())
+
+
+@pytest.mark.parametrize(
+    ("harmless", "suspect"),
+    [
+        ("SELECT 'a', 'set_config(1)'", "SELECT 'a', set_config('b')"),
+        ("SELECT 1 -- it's\n, lower('a')", "SELECT 1 -- it's\n, f('a')"),
+        ("SELECT 1, $$'$$, lower('')", "SELECT 1, $$'$$, mylower('')"),
+        ("SELECT E'\\'', lower('a')", "SELECT E'\\'', f('a')"),
+        ("SELECT \"'\", lower('a')", "SELECT \"'\", f('a')"),
+    ],
+)
+def test_a_remembered_answer_is_not_given_for_another_text(harmless: str, suspect: str) -> None:
+    for _ in range(2):
+        assert leaves_session_alone(harmless.encode())
+        assert not leaves_session_alone(suspect.encode())
+
+
+def test_no_function_that_counts_as_harmless_has_a_digit_in_its_name() -> None:
+    assert not [name for name in statements._HARMLESS_CALLS if any(sign.isdigit() for sign in name)]
+
+
+def test_reading_ever_new_texts_keeps_memory_bounded() -> None:
+    for number in range(3000):
+        leaves_session_alone(f'SELECT 1 AS "{number}"'.encode())
+    assert len(statements._known) <= statements.MOST_KNOWN
 
 
 def test_a_named_cursor_with_hold_counts_as_a_change(make_pool: MakePool) -> None:

@@ -20,6 +20,8 @@ class Proxy:
         """Seconds that each new connection takes longer."""
         self.accepted = 0
         """Connections so far."""
+        self.swallowed = 0
+        """Bytes so far."""
         self._swallowing = False
         self._ends: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -84,7 +86,9 @@ class Proxy:
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(CHUNK):
-                if not self._swallowing:
+                if self._swallowing:
+                    self.swallowed += len(data)
+                else:
                     target.sendall(data)
         # The end of one direction ends both: PostgreSQL has no use for half a connection.
         _shut_down(source)

@@ -106,7 +106,7 @@ def test_a_frozen_server_holds_up_neither_getconn_nor_putconn_nor_a_query(server
         with pytest.raises(PoolTimeout):
             pool.getconn()
         assert isinstance(query.exception(10), psycopg2.OperationalError)
-        assert pool.stats().cut == 1
+        wait_until(lambda: pool.stats().cut == 1)
         pool.putconn(second)
     finally:
         server.thaw()
@@ -126,7 +126,7 @@ def test_a_commit_that_gets_no_answer_is_cut_too(
     proxy.pass_on()
     pool.putconn(conn)
     assert request(pool) == 1
-    assert pool.stats().cut == 1
+    wait_until(lambda: pool.stats().cut == 1)
 
 
 def test_short_statements_one_after_another_are_not_cut(make_pool: MakePool) -> None:

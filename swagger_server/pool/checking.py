@@ -11,6 +11,8 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
+from swagger_server.pool.interrupting import identify
+
 READABLE = getattr(select, "POLLIN", 1)
 HUNG_UP = getattr(select, "POLLRDHUP", 0)
 """Where the system tells it: the other side has closed, even when there is still something to read."""
@@ -29,6 +31,7 @@ class Handle:
 
     def __init__(self, connection: extensions.connection) -> None:
         self._lock = threading.Lock()
+        self.session = identify(connection)
         self._was_cut = False
         self._fd = os.dup(connection.fileno())
         self.readable = _watch(self._fd, READABLE)

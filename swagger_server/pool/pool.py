@@ -16,7 +16,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
-from swagger_server.pool import forking, resetting
+from swagger_server.pool import forking, interrupting, resetting
 from swagger_server.pool.checking import Handle, survives_reading
 from swagger_server.pool.errors import PoolClosed, PoolError, PoolFull, PoolTimeout, PoolUnavailable
 from swagger_server.pool.housekeeping import Housekeeper
@@ -289,6 +289,16 @@ class ConnectionPool:
             if conn is not None:
                 conn.close()
             slot.handle.close()
+
+    def interrupt(self, conn: Any) -> None:
+        """End the statement that runs on a lent connection, from another thread. Never waits.
+
+        Its borrower gets an OperationalError at once, even when the server stands still, and still has to
+        give the connection back, which is lost. The server is told in the background.
+        """
+        slot = self._slots.find_lent(conn)
+        if slot is not None and slot.handle.cut():
+            self._workers.run(lambda: interrupting.end_session(slot.handle.session, self.connection))
 
     # What the opener and the housekeeper call
 

@@ -303,6 +303,10 @@ class Slots:
         with self.lock:
             return [*self.idle, *self.lent.values(), *self.cleaning]
 
+    def find_lent(self, conn: Any) -> Slot | None:
+        with self.lock:
+            return self.lent.get(id(conn))
+
     def all_lent(self) -> list[Slot]:
         with self.lock:
             return list(self.lent.values())

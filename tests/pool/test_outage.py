@@ -10,10 +10,20 @@ import pytest
 
 from swagger_server.pool import ConnectionPool, PoolOptions, PoolTimeout, PoolUnavailable
 from tests.pool.conftest import MakePool
-from tests.pool.tools import ask, in_background, in_threads, request, wait_for_waiters, warm_up
+from tests.pool.tools import (
+    ask,
+    in_background,
+    in_threads,
+    pid_of,
+    request,
+    sessions,
+    wait_for_waiters,
+    wait_until_settled,
+    warm_up,
+)
 from tests.support.process import wait_until
 from tests.support.proxy import Proxy
-from tests.support.servers import PrivateServer, free_port
+from tests.support.servers import Database, PrivateServer, free_port
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +166,56 @@ def test_cleaning_that_gets_no_answer_gives_its_place_up(
     proxy.pass_on()
     proxy.cut()
     assert request(pool) == 1
+
+
+def test_an_interrupted_statement_ends_for_its_borrower_and_in_the_server(
+    make_pool: MakePool, database: Database
+) -> None:
+    pool = make_pool(1, 2, timeout=30)
+    conn = pool.getconn()
+    pid = pid_of(conn)
+    running = in_background(ask, conn, "SELECT pg_sleep(60)::text")
+    wait_until(lambda: conn.busy_since)
+    pool.interrupt(conn)
+    assert isinstance(running.exception(10), psycopg2.OperationalError)
+    wait_until(lambda: pid not in sessions(database))
+    pool.putconn(conn)
+    assert request(pool) == 1
+    assert pool.stats().lost == 1
+
+
+def test_a_session_is_ended_by_way_of_tcp_too(server: PrivateServer) -> None:
+    pool = ConnectionPool(1, 2, **server.tcp_kwargs)
+    conn = pool.getconn()
+    running = in_background(ask, conn, "SELECT pg_sleep(60)::text")
+    wait_until(lambda: conn.busy_since)
+    pool.interrupt(conn)
+    assert running.exception(10) is not None
+    wait_until(lambda: pid_of_sleepers(server) == [])
+    pool.closeall()
+
+
+def pid_of_sleepers(server: PrivateServer) -> list[tuple[int]]:
+    query = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+    return server.database().execute(query)
+
+
+def test_interrupting_on_a_frozen_server_stops_nobody(server: PrivateServer) -> None:
+    pool = pool_on(server, query_timeout=0.3, timeout=0.3)
+    conn = pool.getconn()
+    server.freeze()
+    try:
+        running = in_background(ask, conn)
+        wait_until(lambda: conn.busy_since)
+        pool.interrupt(conn)
+        assert isinstance(running.exception(10), psycopg2.OperationalError)
+        pool.putconn(conn)
+        pool.interrupt(conn)  # not lent any more: nothing happens
+    finally:
+        server.thaw()
+    wait_until_settled(pool)
+    assert request(pool) == 1
+    pool.closeall()
 
 
 def test_a_connect_that_hangs_does_not_keep_others_from_being_tried(

@@ -1,0 +1,48 @@
+"""Ending a session in the server whose client has already hung up.
+
+psycopg2's own `cancel()` is no way to do it: it keeps the interpreter's lock until the server answers, so that a
+server that stands still stops every thread of the process.
+"""
+
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+import psycopg2
+
+PATIENCE = 2.0
+"""Seconds to wait for a connection to say it over."""
+
+# The port makes sure that it is ours: behind a pooler or a translated address the pid may be somebody else's.
+_END = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE pid = %s AND client_port = %s AND usename = current_user AND datname = current_database()
+"""
+
+logger = logging.getLogger("swagger_server.pool")
+
+
+class SessionId(NamedTuple):
+    """What the server knows a session by."""
+
+    pid: int
+    client_port: int
+
+
+def identify(conn: Any) -> SessionId:
+    """Of an open connection, without asking the server."""
+    with socket.socket(fileno=conn.fileno()) as end:
+        name = end.getsockname()
+        end.detach()
+    return SessionId(conn.info.backend_pid, name[1] if isinstance(name, tuple) else -1)
+
+
+def end_session(session: SessionId, connection: Callable[..., AbstractContextManager[Any]]) -> None:
+    """Have the server end `session`, over one of the pool's connections. Waits, so not for a caller's thread."""
+    try:
+        with connection(timeout=PATIENCE) as conn, conn.cursor() as cursor:
+            cursor.execute(_END, session)
+    except psycopg2.Error as error:
+        logger.debug("an interrupted session may still run: %s", " ".join(str(error).split()))

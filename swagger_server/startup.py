@@ -23,6 +23,7 @@ from swagger_server.app import create_app
 from swagger_server.config import ConfigError, load_settings
 from swagger_server.embedded import EmbeddedError
 from swagger_server.health import SchemaCheck
+from swagger_server.orphans import end_with_master
 from swagger_server.prepare import prepare
 from swagger_server.serving import Application
 
@@ -53,9 +54,14 @@ def _start(application: Application) -> None:
     """Open the pools in this process, or, in a master that preloads, in each worker once it is forked."""
     atexit.register(application.stop)
     if _is_preloading():
-        os.register_at_fork(after_in_child=application.start)
+        os.register_at_fork(after_in_child=lambda: _start_here(application))
     else:
-        application.start()
+        _start_here(application)
+
+
+def _start_here(application: Application) -> None:
+    end_with_master()
+    application.start()
 
 
 def _is_preloading() -> bool:

@@ -101,6 +101,18 @@ def test_plain_command_without_settings_serves_the_embedded_database_and_leaves_
     wait_until_nothing_runs(data(embedded))
 
 
+@pytest.mark.parametrize("how", [(), ("--preload",)], ids=["", "preload"])
+@pytest.mark.parametrize("worker", ["sync", "uvicorn_worker.UvicornWorker"])
+def test_workers_that_do_not_watch_their_master_end_with_it(
+    config: Path, worker: str, how: tuple[str, ...]
+) -> None:
+    with start_gunicorn("-w", "2", "-k", worker, *how, env={"SWAGGER_SERVER_CONFIG": str(config)}) as service:
+        wait_until(lambda: len(service.workers()) == 2)
+        wait_until(lambda: service.log().count("Booting worker") == 2)
+        service.send(signal.SIGKILL)
+        service.wait_until_alone(10)
+
+
 def test_workers_racing_from_another_folder_start_one_server(embedded: Environment, tmp_path: Path) -> None:
     """With --chdir gunicorn.conf.py is not read, so each worker prepares the database itself."""
     args = ("--chdir", str(CHECKOUT), "-w", "4", "-k", "gthread")

@@ -1,0 +1,25 @@
+"""Ends a gunicorn worker whose master was killed.
+
+A sync worker notices that only after half of gunicorn's timeout, an uvicorn worker never; and as long as one
+of them lives, so does the embedded database.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_master() -> None:
+    """In a worker on Linux: get SIGTERM when the master ends, however that ends. Elsewhere nothing."""
+    if sys.platform == "linux" and "gunicorn.arbiter" in sys.modules:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if _is_orphan():  # it ended while this worker was still loading
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _is_orphan() -> bool:
+    """A master shares its session with its workers; whoever adopts orphans has another one."""
+    return os.getsid(os.getppid()) != os.getsid(0)

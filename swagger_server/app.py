@@ -51,6 +51,7 @@ def create_app(
         immediate={health.LIVE: edge},
         threads=settings.pool.max,
         max_wait=settings.pool.timeout,
+        deadline=settings.server.deadline,
         max_body=settings.server.max_body,
         on_start=lambda: _start(databases),
         on_stop=lambda: _stop(databases),
@@ -123,7 +124,9 @@ _ATTEMPTS = 4
 
 def _retry_read(request: Request, exc: Exception, attempt: int) -> bool:
     """A read that lost its connection changed nothing: on another one it may succeed."""
-    return request.method == "GET" and attempt < _ATTEMPTS and db.is_lost(exc)
+    if request.method != "GET" or request.cancellation.is_cancelled:
+        return False
+    return attempt < _ATTEMPTS and db.is_lost(exc)
 
 
 def _never(_request: Request, _exc: Exception, _attempt: int) -> bool:

@@ -1,37 +1,49 @@
-"""Ending what a request is doing when nobody waits for its answer any more.
+"""Ending what a request is doing: because its client is gone, or because its time is up.
 
 Whoever starts something that can be ended from another thread registers how, under the request's environ;
-the serving layer asks for it when the client is gone.
+the serving layer decides when.
 """
 
 import threading
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import Any
 
 ENVIRON_KEY = "swagger_server.cancellation"
 
 
 class Cancellation:
-    """The ways to end one request's work. Safe from any thread."""
+    """When one request's work ends at the latest, and the ways to end it before. Safe from any thread."""
 
     def __init__(self) -> None:
+        self.deadline: float | None = None
+        """By time.monotonic(); None for no limit."""
+        self.is_cancelled = False
         self._lock = threading.Lock()
         self._actions: list[Callable[[], object]] = []
 
+    def time_left(self) -> float | None:
+        """Seconds until the deadline, at least 0; None for no limit."""
+        return None if self.deadline is None else max(0.0, self.deadline - monotonic())
+
     def add(self, action: Callable[[], object]) -> None:
-        """Register `action`, which may do I/O and must not raise."""
+        """Register `action`, which neither waits nor raises. It runs at once if the request is cancelled."""
         with self._lock:
             self._actions.append(action)
+            late = self.is_cancelled
+        if late:
+            self.cancel()
 
     def clear(self) -> None:
-        """Forget the actions: after this none of them runs any more. Waits for one that is running."""
+        """Forget the actions: after this none of them runs any more."""
         with self._lock:
             self._actions.clear()
 
     def cancel(self) -> None:
-        """Run the actions that are registered now, each once."""
+        """Run the actions that are registered now, each once, and those to come."""
         with self._lock:
-            # Held meanwhile, I/O or not: what an action ends must not get another owner before it is done.
+            # Run under the lock: what an action ends must not get another owner before it is done.
+            self.is_cancelled = True
             actions, self._actions = self._actions, []
             for action in actions:
                 action()

@@ -5,6 +5,7 @@ methods in one transaction), and when it goes back (when the app context ends). 
 knows both Flask and the pool; it must not know the settings, Connexion or what the API is about.
 """
 
+import functools
 import os
 import time
 from collections.abc import Iterator
@@ -189,17 +190,23 @@ def _bind(app: Flask) -> None:
 
 
 def _borrow(database: Database) -> _Lease:
-    started = time.perf_counter()
-    spent = timings.of(request.environ) if has_request_context() else {}
+    environ = request.environ if has_request_context() else {}
+    spent, cancelling = timings.of(environ), cancellation.of(environ)
+    pool, started = database.open(), time.perf_counter()
     try:
-        connection = cast(Connection, database.open().getconn())
+        connection = cast(Connection, pool.getconn(timeout=_patience(pool, cancelling)))
     finally:
         timings.add(spent, "pool", time.perf_counter() - started)
     read_only = has_request_context() and request.method in SAFE_METHODS
     connection.begin_request(read_only, database.statement_timeout, database.cursor_factory, spent)
-    cancelling = cancellation.of(request.environ if has_request_context() else {})
-    cancelling.add(connection.cancel_quietly)
+    cancelling.add(functools.partial(pool.interrupt, connection))
     return _Lease(database, connection, cancelling)
+
+
+def _patience(pool: ConnectionPool, cancelling: cancellation.Cancellation) -> float:
+    """Seconds to wait for a connection: the pool's own limit, within what the request has left."""
+    left = cancelling.time_left()
+    return pool.options.timeout if left is None else min(pool.options.timeout, left)
 
 
 def _finish(response: Response) -> Response:

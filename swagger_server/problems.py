@@ -17,7 +17,7 @@ from psycopg2.pool import PoolError
 from starlette.exceptions import HTTPException
 
 from swagger_server import encoder, request_id
-from swagger_server.serving import BodyTooLarge, Response, ServerBusy
+from swagger_server.serving import BodyTooLarge, OutOfTime, Response, ServerBusy
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +108,8 @@ def _describe(exc: Exception, method: str) -> Problem:
         return _describe_http(exc.code or 500, exc.description, None)
     if isinstance(exc, BodyTooLarge):
         return Problem(413, str(exc))
+    if isinstance(exc, OutOfTime):
+        return Problem(504, str(exc))
     if isinstance(exc, ServerBusy):
         return Problem(503, "The server is busy. Please try again shortly.")
     return Problem(*_INTERNAL)

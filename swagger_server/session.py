@@ -5,7 +5,6 @@ READ ONLY with a statement_timeout: no round trip of its own, nothing left in th
 behind a pooler in transaction mode. Must not know Flask or the pool.
 """
 
-import contextlib
 import functools
 import time
 from collections.abc import Iterable
@@ -45,12 +44,6 @@ class Connection(psycopg2.extensions.connection):
     def end_request(self) -> None:
         """Forget the request. Whatever transaction is open is left to the pool to roll back."""
         self.read_only, self.prefix, self.timings = False, b"", None
-
-    def cancel_quietly(self) -> None:
-        """End the statement that is running in the server, if any. From another thread; one round trip."""
-        # A server that cannot be reached has no statement that could be ended, and nobody could be told.
-        with contextlib.suppress(psycopg2.Error):
-            self.cancel()
 
     # The stubs' overloads cannot be written for a class that is made at run time.
     def cursor(  # type: ignore[override]

@@ -229,6 +229,13 @@ class ServerSettings:
         "The server ends a statement that takes longer; 0: no bound.",
         "seconds",
     )
+    deadline: float = _key(
+        10.0,
+        "DEADLINE",
+        Number(0, DAY),
+        "A request that is not answered by then is ended with a 504, whatever it waits for; 0: no bound.",
+        "seconds",
+    )
     max_body: int = _key(1_048_576, "MAX_BODY", Whole(0, GIB), "A larger request body gets a 413.", "bytes")
     cache_seconds: int = _key(
         300,

@@ -14,7 +14,7 @@ from swagger_server.edge import caching, compression
 from swagger_server.edge.caching import Caching
 from swagger_server.edge.cors import Cors
 from swagger_server.edge.forwarded import trust_proxies
-from swagger_server.serving import Handler, Request, Response
+from swagger_server.serving import Handler, OutOfTime, Request, Response
 
 access_log = logging.getLogger("swagger_server.access")
 
@@ -72,7 +72,8 @@ class _Edge:
             if request.refusal is not None:
                 raise request.refusal
             return self._handler(request)
-        except Exception as exc:
+        except Exception as raised:
+            exc = OutOfTime() if request.cancellation.is_cancelled else raised
             problem = problems.describe(exc, method=request.method, retry_after=self._server.retry_after)
             problems.report(exc, problem)
             return problems.answer(problem, request.path)

@@ -8,7 +8,14 @@ Must not know: the database, the settings, or what the API is about.
 
 from swagger_server.serving.application import Application
 from swagger_server.serving.connexion_app import connexion_handler
-from swagger_server.serving.messages import BodyTooLarge, Handler, Request, Response, ServerBusy
+from swagger_server.serving.messages import (
+    BodyTooLarge,
+    Handler,
+    OutOfTime,
+    Request,
+    Response,
+    ServerBusy,
+)
 from swagger_server.serving.validators import VALIDATORS
 
 __all__ = [
@@ -16,6 +23,7 @@ __all__ = [
     "Application",
     "BodyTooLarge",
     "Handler",
+    "OutOfTime",
     "Request",
     "Response",
     "ServerBusy",

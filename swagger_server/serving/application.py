@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from swagger_server.serving import translate
+from swagger_server.serving.deadlines import Deadlines
 from swagger_server.serving.messages import (
     BodyTooLarge,
     Environ,
@@ -41,7 +42,8 @@ class Application:
 
     `threads` is how many requests an ASGI worker runs at once; one that has waited for a thread for
     more than `max_wait` seconds reaches the handler with `refusal` set to ServerBusy, and one whose
-    body is longer than `max_body` bytes with BodyTooLarge. `immediate` answers the paths that must not
+    body is longer than `max_body` bytes with BodyTooLarge. A request that is not answered within
+    `deadline` seconds (0: no limit) of its arrival has its work cancelled. `immediate` answers the paths that must not
     wait for a thread (it must not block). `on_start` and `on_stop` run once in each worker process:
     by the lifespan events of ASGI servers, or by `start()` and `stop()`, which whoever loads the
     application under WSGI calls.
@@ -53,6 +55,7 @@ class Application:
         *,
         threads: int = 20,
         max_wait: float = 5.0,
+        deadline: float = 0.0,
         max_body: int = 1_048_576,
         immediate: Mapping[str, Handler] | None = None,
         on_start: Callable[[], None] = lambda: None,
@@ -61,6 +64,7 @@ class Application:
         self.handler = handler
         self._threads = threads
         self._max_wait = max_wait
+        self._deadlines = Deadlines(deadline)
         self._max_body = max_body
         self._immediate = dict(immediate or {})
         self._on_start = on_start
@@ -107,7 +111,8 @@ class Application:
     def _answer(self, request: Request) -> Response:
         handler = self._immediate.get(request.path, self.handler)
         try:
-            return handler(request)
+            with self._deadlines.watching(request):
+                return handler(request)
         except Exception:
             log.exception("%s %s", request.method, request.path)
             return Response(500, [("Content-Type", "text/plain")], [b"Internal Server Error"])
@@ -158,9 +163,7 @@ class Application:
         return Request(environ, scope, body, refusal)
 
     async def _on_thread(self, request: Request, context: contextvars.Context, client: "_Client") -> Response:
-        submitted = self._threads_of_this_process().submit(
-            context.run, self._answer_in_turn, request, time.monotonic()
-        )
+        submitted = self._threads_of_this_process().submit(context.run, self._answer_in_turn, request)
         client.watch_after(_PATIENCE)
         try:
             return await asyncio.wrap_future(submitted)
@@ -170,8 +173,8 @@ class Application:
             client.give_up()
             raise
 
-    def _answer_in_turn(self, request: Request, arrived: float) -> Response:
-        waited = time.monotonic() - arrived
+    def _answer_in_turn(self, request: Request) -> Response:
+        waited = time.monotonic() - request.arrived
         if waited > self._max_wait:
             request.refusal = ServerBusy(waited)
         return self._answer(request)
@@ -254,8 +257,8 @@ class _Client:
         self.give_up()
 
     def give_up(self) -> None:
-        """Cancel the request's work, on a thread of its own: that may take a round trip to the database."""
-        self._loop.run_in_executor(None, self._request.cancellation.cancel)
+        """Cancel the request's work."""
+        self._request.cancellation.cancel()
 
     def forget(self) -> None:
         """Stop watching: the answer is sent, or nobody wants it."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 from swagger_server import cancellation, timings
@@ -20,6 +21,13 @@ class BodyTooLarge(Exception):
         self.limit = limit
 
 
+class OutOfTime(Exception):
+    """The request was cancelled because its time was up; what it was doing failed for that."""
+
+    def __init__(self) -> None:
+        super().__init__("The request took too long.")
+
+
 class ServerBusy(Exception):
     """No thread was free for the request within `waited` seconds."""
 
@@ -32,8 +40,8 @@ class ServerBusy(Exception):
 class Request:
     """A whole request. `environ` is WSGI's view of it and `scope` ASGI's; `body` is read already.
 
-    `refusal` is what the serving layer found wrong before any handler ran (BodyTooLarge, ServerBusy):
-    the handler turns it into an answer in the shape of its other errors.
+    `arrived` is by time.monotonic(). `refusal` is what the serving layer found wrong before any handler
+    ran (BodyTooLarge, ServerBusy): the handler turns it into an answer in the shape of its other errors.
     """
 
     environ: Environ
@@ -42,6 +50,7 @@ class Request:
     refusal: Exception | None = None
     timings: Timings = field(default_factory=dict)
     cancellation: Cancellation = field(default_factory=Cancellation)
+    arrived: float = field(default_factory=monotonic)
 
     def __post_init__(self) -> None:
         self.environ[timings.ENVIRON_KEY] = self.timings

@@ -14,7 +14,7 @@ FLOORS = [
     {"edge", "health", "controllers"},
     {"problems", "paging", "queries"},
     {"db", "encoder", "sample", "embedded"},
-    {"session", "serving", "log", "schema", "rows", "cooperation"},
+    {"session", "serving", "log", "schema", "rows", "cooperation", "orphans"},
     {"pool", "config", "timings", "cancellation", "request_id", "paths", "search_key"},
 ]
 

@@ -60,6 +60,7 @@ EVERY_KEY: list[tuple[str, str, str, str, Any]] = [
     ("SERVER", "RETRY_AFTER", "3", "retry_after", 3),
     ("SERVER", "TRUSTED_PROXIES", "1", "trusted_proxies", 1),
     ("SERVER", "SWAGGER_UI", "off", "swagger_ui", False),
+    ("SERVER", "DEADLINE", "2.5", "deadline", 2.5),
     ("SERVER", "RETRY_READS", "no", "retry_reads", False),
     ("SERVER", "ROWS", "dict", "rows", "dict"),
     ("EMBEDDED", "DATA", "{folder}", "data", Path("{folder}")),

@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -13,6 +14,9 @@ from tests.support.servers import PrivateServer
 
 KILL = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
     WHERE application_name LIKE 'swagger_server worker%'"""
+
+
+DEADLINE = 3  # seconds
 
 
 class Load:
@@ -61,7 +65,9 @@ def server() -> Iterator[PrivateServer]:
 
 @pytest.fixture(scope="module", params=["gthread", "asgi"])
 def service(request: pytest.FixtureRequest, server: PrivateServer) -> Iterator[Gunicorn]:
-    env = environment_for({"default": server.database()}, SERVER_LOG_LEVEL="ERROR")
+    env = environment_for(
+        {"default": server.database()}, SERVER_LOG_LEVEL="ERROR", SERVER_DEADLINE=str(DEADLINE)
+    )
     arguments = ["-k", request.param, "-w", "4", "--threads", "8"]
     with start_gunicorn(*arguments, env=env, app=LEDGER) as started:
         yield started
@@ -84,5 +90,24 @@ def test_a_restart_of_the_database_fails_no_read(service: Gunicorn, server: Priv
     with Load(f"{service.url}/ledger/entries", clients=16) as load:
         load.wait_for(100)
         server.restart()
+        load.wait_for(100)
+    assert load.answers == {"200": load.total}
+
+
+def test_a_frozen_database_is_a_503_or_504_in_time_and_is_used_again_once_thawed(
+    service: Gunicorn, server: PrivateServer
+):
+    url = f"{service.url}/ledger/entries"
+    server.freeze()
+    try:
+        # More at once than a worker has connections ready: some wait for an answer, some for a connection.
+        with ThreadPoolExecutor(12) as clients:
+            answers = list(clients.map(lambda _: requests.get(url, timeout=DEADLINE + 5), range(24)))
+        assert requests.get(f"{service.url}/health/live", timeout=DEADLINE).ok
+    finally:
+        server.thaw()
+    assert {answer.status_code for answer in answers} <= {503, 504}
+    wait_until(lambda: requests.get(url, timeout=DEADLINE + 5).ok)
+    with Load(url, clients=16) as load:
         load.wait_for(100)
     assert load.answers == {"200": load.total}

@@ -1,0 +1,50 @@
+"""A watch over the requests under way: one that has had its time is cancelled, whatever it waits for."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
+
+from swagger_server.serving.messages import Request
+
+_ROUND = 0.1
+"""Seconds between two looks: how much later than its deadline a request may be cancelled."""
+
+
+class Deadlines:
+    """Gives each request `seconds` (0: no limit) from its arrival; one thread looks after all of them."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._under_way: dict[int, Request] = {}
+        self._watch: threading.Thread | None = None
+
+    @contextmanager
+    def watching(self, request: Request) -> Iterator[None]:
+        """Watch the request within the block. What it still does after that (a stream) has no limit."""
+        if not self._seconds:
+            yield
+            return
+        request.cancellation.deadline = request.arrived + self._seconds
+        self._under_way[id(request)] = request
+        self._start_watch()
+        try:
+            yield
+        finally:
+            self._under_way.pop(id(request), None)
+            request.cancellation.deadline = None
+
+    def _start_watch(self) -> None:
+        # Not in __init__: a thread would not survive the fork of a preloaded application.
+        if self._watch is None or not self._watch.is_alive():
+            self._watch = threading.Thread(target=self._look_after_all, name="deadlines", daemon=True)
+            self._watch.start()
+
+    def _look_after_all(self) -> None:
+        while True:
+            sleep(_ROUND)
+            now = monotonic()
+            for request in list(self._under_way.values()):
+                deadline = request.cancellation.deadline
+                if deadline is not None and deadline < now and not request.cancellation.is_cancelled:
+                    request.cancellation.cancel()

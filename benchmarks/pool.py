@@ -247,10 +247,12 @@ def fair(kind: Any) -> Outcome:
         turns: list[int] = []
         waits: list[float] = []
         errors: list[Exception] = []
-        end = time.monotonic() + 4
+        together = threading.Barrier(16)
 
         def work() -> None:
             own = 0
+            together.wait()
+            end = time.monotonic() + 6
             while time.monotonic() < end:
                 begun = time.perf_counter()
                 try:
@@ -365,7 +367,9 @@ def _judge_outage(load: "Load", down_at: float, ready_at: float) -> Outcome:
     prompt = len(named) == 1 and slowest < 0.05
     holds = first - ready_at <= 0.25 and not later and len(not_kept) <= 2 and prompt
     told = f"first success {ms(max(0.0, first - ready_at))}, {len(later)} later failures, {len(not_kept)} not kept"
-    return Outcome(holds, f"{told}, {len(refused)} {'/'.join(sorted(named))} in at most {ms(slowest)}")
+    return Outcome(
+        holds, f"{told}, {len(refused)} refused ({'/'.join(sorted(named)) or '-'}) in at most {ms(slowest)}"
+    )
 
 
 class Load:

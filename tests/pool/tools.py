@@ -42,10 +42,11 @@ def sessions(database: Database) -> set[int]:
 
 
 def kill_sessions(database: Database) -> int:
-    """End all sessions of the database, and wait until they have ended. Gives their number."""
-    killed = database.execute(f"SELECT pg_terminate_backend(pid, 10000) FROM ({SESSIONS}) AS sessions")
-    wait_until(lambda: not sessions(database))
-    return len(killed)
+    """End all sessions that the database has now, and wait until they have ended. Gives their number."""
+    victims = sessions(database)
+    database.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s) AS victims(pid)", (list(victims),))
+    wait_until(lambda: not sessions(database) & victims)
+    return len(victims)
 
 
 def borrow(pool: ConnectionPool, count: int) -> list[Any]:

@@ -1,6 +1,8 @@
-"""psycopg2 under gevent: without a wait callback a query would stop every greenlet of the worker."""
+"""psycopg2 and our own threads under gevent: what waits must let other greenlets go on."""
 
+import os
 import sys
+from collections.abc import Callable
 
 
 def cooperate_with_gevent() -> None:
@@ -10,3 +12,25 @@ def cooperate_with_gevent() -> None:
         from psycogreen.gevent import patch_psycopg
 
         patch_psycopg()
+
+
+def in_each_worker(action: Callable[[], None]) -> None:
+    """In a master that preloads: run `action` in each worker once it is forked, and ready to start threads.
+
+    A gevent worker patches the standard library only after the fork; a thread started before that is a real
+    one, and it and the greenlets wait for each other for ever.
+    """
+    if "gunicorn.workers.ggevent" in sys.modules:
+        _once_patched(action)
+    else:
+        os.register_at_fork(after_in_child=action)
+
+
+def _once_patched(action: Callable[[], None]) -> None:
+    from gevent import events
+
+    def notice(event: object) -> None:
+        if isinstance(event, events.GeventDidPatchAllEvent):
+            action()
+
+    events.subscribers.append(notice)

@@ -10,7 +10,6 @@ Owns when the pools are opened, and how a start that cannot succeed ends: with o
 
 import atexit
 import inspect
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from flask import Blueprint
 from swagger_server import log
 from swagger_server.app import create_app
 from swagger_server.config import ConfigError, load_settings
+from swagger_server.cooperation import in_each_worker
 from swagger_server.embedded import EmbeddedError
 from swagger_server.health import SchemaCheck
 from swagger_server.orphans import end_with_master
@@ -54,7 +54,7 @@ def _start(application: Application) -> None:
     """Open the pools in this process, or, in a master that preloads, in each worker once it is forked."""
     atexit.register(application.stop)
     if _is_preloading():
-        os.register_at_fork(after_in_child=lambda: _start_here(application))
+        in_each_worker(lambda: _start_here(application))
     else:
         _start_here(application)
 

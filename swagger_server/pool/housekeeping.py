@@ -7,9 +7,9 @@ hangs.
 
 import contextlib
 import logging
+import queue
 import threading
 import weakref
-from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Protocol
 
@@ -42,7 +42,8 @@ class Housekeeper:
     """The chores of one pool, and the thread that does them again and again while the pool lives."""
 
     def __init__(self, slots: Slots, counters: Counters, pool: Discarding) -> None:
-        self.dropped: SimpleQueue[Tether | None] = SimpleQueue()
+        # from the module each time: --preload imports it before gevent replaces what is in it
+        self.dropped: queue.SimpleQueue[Tether | None] = queue.SimpleQueue()
         """Tethers of dropped connections; anything else only wakes the thread."""
         self._slots = slots
         self._counters = counters
@@ -72,7 +73,7 @@ class Housekeeper:
 
     def reclaim_dropped(self) -> None:
         """Free the places of connections that were dropped without putconn."""
-        with contextlib.suppress(Empty):
+        with contextlib.suppress(queue.Empty):
             while True:
                 self.reclaim(self.dropped.get_nowait())
 
@@ -142,17 +143,17 @@ def _length_of_nap(options: PoolOptions) -> float:
     return max(0.01, min([LONGEST_NAP, *(limit / 10 for limit in limits if limit)]))
 
 
-def _keep_house(find: "weakref.ref[Housekeeper]", dropped: "SimpleQueue[Tether | None]") -> None:
+def _keep_house(find: "weakref.ref[Housekeeper]", dropped: "queue.SimpleQueue[Tether | None]") -> None:
     """The thread. While it naps it holds only weak references, so that a forgotten pool can go."""
     nap: float | None = 0.0
     while nap is not None:
         nap = _one_round(find, _next_dropped(dropped, nap))
 
 
-def _next_dropped(dropped: "SimpleQueue[Tether | None]", nap: float) -> Tether | None:
+def _next_dropped(dropped: "queue.SimpleQueue[Tether | None]", nap: float) -> Tether | None:
     try:
         return dropped.get(timeout=nap)
-    except Empty:
+    except queue.Empty:
         return None
 
 

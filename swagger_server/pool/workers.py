@@ -5,9 +5,9 @@ alive.
 """
 
 import logging
+import queue
 import threading
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 
 LINGER = 10.0
 """Seconds that a thread without work stays."""
@@ -22,7 +22,8 @@ class Workers:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._jobs: SimpleQueue[Job] = SimpleQueue()
+        # from the module each time: --preload imports it before gevent replaces what is in it
+        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._free = 0
 
@@ -56,7 +57,7 @@ class Workers:
         while True:
             try:
                 return self._jobs.get(timeout=LINGER)
-            except Empty:
+            except queue.Empty:
                 # Leaving means claiming oneself; where that fails, a job has just been sent for this thread.
                 if self._claim_free_thread():
                     return None

@@ -1,9 +1,9 @@
 """A watch over the requests under way: one that has had its time is cancelled, whatever it waits for."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import monotonic, sleep
 
 from swagger_server.serving.messages import Request
 
@@ -42,8 +42,8 @@ class Deadlines:
 
     def _look_after_all(self) -> None:
         while True:
-            sleep(_ROUND)
-            now = monotonic()
+            time.sleep(_ROUND)
+            now = time.monotonic()
             for request in list(self._under_way.values()):
                 deadline = request.cancellation.deadline
                 if deadline is not None and deadline < now and not request.cancellation.is_cancelled:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import connexion
+import werkzeug.exceptions
 from connexion.exceptions import ProblemException
 from connexion.lifecycle import ConnexionRequest, ConnexionResponse
 from connexion.options import SwaggerUIOptions
 from flask import Blueprint, Flask
 from psycopg2.extras import RealDictCursor
 from starlette.exceptions import HTTPException
+from werkzeug.sansio.response import Response
 
 from swagger_server import db, encoder, health
 from swagger_server.config import Settings
@@ -71,10 +73,19 @@ def _connexion_app(settings: Settings, spec: Path) -> connexion.FlaskApp:
         server_args={"static_folder": None},
     )
     api.app.json = encoder.FlaskJson(api.app)
+    # In the place of Connexion's, which keeps only status and text: no Location, no Retry-After.
+    api.app.register_error_handler(werkzeug.exceptions.HTTPException, _answer_or_raise)
     api.add_api(spec.name, validator_map=VALIDATORS)
     for kind in (Exception, HTTPException, ProblemException):
         api.add_error_handler(kind, _raise_to_the_edge)
     return api
+
+
+def _answer_or_raise(exc: werkzeug.exceptions.HTTPException) -> Response:
+    """What Flask raises to answer with, a redirect or a response given to abort(), is the answer."""
+    if exc.response is not None or (exc.code or 500) < 400:
+        return exc.get_response()
+    raise exc
 
 
 async def _raise_to_the_edge(_request: ConnexionRequest, exc: Exception) -> ConnexionResponse:

@@ -105,7 +105,7 @@ def _describe(exc: Exception, method: str) -> Problem:
     if isinstance(exc, HTTPException):
         return _describe_http(exc.status_code, exc.detail, exc.headers)
     if isinstance(exc, werkzeug.exceptions.HTTPException):
-        return _describe_http(exc.code or 500, exc.description, None)
+        return _describe_http(exc.code or 500, exc.description, _headers(exc))
     if isinstance(exc, BodyTooLarge):
         return Problem(413, str(exc))
     if isinstance(exc, OutOfTime):
@@ -118,6 +118,11 @@ def _describe(exc: Exception, method: str) -> Problem:
 def _describe_http(status: int, detail: str | None, headers: Mapping[str, str] | None) -> Problem:
     text = _HTTP_TEXTS.get(status, detail or _phrase(status))
     return Problem(status, text, headers=headers)
+
+
+def _headers(exc: werkzeug.exceptions.HTTPException) -> dict[str, str]:
+    """WWW-Authenticate, Retry-After and the like; not those of the HTML body that is not sent."""
+    return {name: value for name, value in exc.get_headers() if name.lower() != "content-type"}
 
 
 _HTTP_TEXTS = {

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -13,6 +14,10 @@ from tests.support.process import mentioning, wait_until
 from tests.support.servers import Database, PrivateServer, open_folder, temporary_database
 
 _numbers = itertools.count(1)
+
+# A shell's background jobs start with SIGINT ignored, and so would every process that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

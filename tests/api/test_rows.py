@@ -46,11 +46,11 @@ def test_a_connection_that_gives_dicts_gives_the_same(
 def test_the_pool_need_not_clean_up_behind_a_query(
     conn: connection, monkeypatch: pytest.MonkeyPatch, query: Callable[[connection], object]
 ) -> None:
-    sent: list[str] = []
+    sent: list[bytes] = []
 
     class Recorder(cursor):
         def execute(self, statement: Any, values: Any = None) -> None:
-            sent.append(self.mogrify(statement, values).decode())
+            sent.append(self.mogrify(statement, values))
             super().execute(statement, values)
 
     monkeypatch.setattr(rows, "cursor", Recorder)

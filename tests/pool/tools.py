@@ -44,7 +44,9 @@ def sessions(database: Database) -> set[int]:
 def kill_sessions(database: Database) -> int:
     """End all sessions that the database has now, and wait until they have ended. Gives their number."""
     victims = sessions(database)
-    database.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS victims(pid)", (list(victims),))
+    database.execute(
+        "SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS victims(pid)", (list(victims),)
+    )
     wait_until(lambda: not sessions(database) & victims)
     return len(victims)
 

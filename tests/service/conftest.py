@@ -1,5 +1,6 @@
 """The second spec's service: its tables in a database of its own, and gunicorn processes that serve it."""
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -31,14 +32,14 @@ def environment_for(databases: Mapping[str, Database], **more: str) -> dict[str,
 
 @pytest.fixture(scope="module")
 def ledger_database(postgres: Database) -> Iterator[Database]:
-    with temporary_database(postgres, "ledger") as database:
+    with temporary_database(postgres, f"ledger_{os.getpid()}") as database:
         database.execute(TABLES)
         yield database
 
 
 @pytest.fixture(scope="module")
 def other_database(postgres: Database) -> Iterator[Database]:
-    with temporary_database(postgres, "other") as database:
+    with temporary_database(postgres, f"other_{os.getpid()}") as database:
         yield database
 
 

@@ -6,7 +6,9 @@ knows both Flask and the pool; it must not know the settings, Connexion or what 
 """
 
 import functools
+import logging
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +16,15 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import psycopg2
-import psycopg2.extensions
 from flask import Flask, Response, current_app, g, has_request_context, request
 from flask.ctx import _AppCtxGlobals
+from psycopg2.extensions import QueryCanceledError
 
 from swagger_server import cancellation, timings
 from swagger_server.pool import ConnectionPool, PoolOptions
-from swagger_server.session import Connection
+from swagger_server.session import Connection, TransactionAborted
+
+log = logging.getLogger(__name__)
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -42,7 +46,7 @@ class ConnectionLost(psycopg2.OperationalError):
 class _Lease:
     """A connection while a request has it."""
 
-    database: "Database"
+    pool: ConnectionPool
     connection: Connection
     cancellation: cancellation.Cancellation
 
@@ -50,7 +54,7 @@ class _Lease:
         # From here on a cancellation would hit the connection's next borrower.
         self.cancellation.clear()
         self.connection.end_request()
-        self.database.open().putconn(self.connection)
+        self.pool.putconn(self.connection)
 
 
 class RequestGlobals(_AppCtxGlobals):
@@ -77,6 +81,7 @@ class Database:
     def __init__(self, app: Flask | None = None, key: str = "default", **settings: Any) -> None:
         self.key = key
         self._pool: ConnectionPool | None = None
+        self._opening = threading.Lock()
         if app is not None:
             self.init_app(app, key, **settings)
 
@@ -106,16 +111,20 @@ class Database:
 
     def open(self) -> ConnectionPool:
         """The pool of this process, made by the first call. A database that is down raises nothing."""
-        if self._pool is None:
-            minconn, maxconn = self._bounds
-            self._pool = ConnectionPool(
-                minconn,
-                maxconn,
-                options=self._options,
-                connection_factory=Connection,
-                **{"application_name": _application_name(), **self._connect_arguments},
-            )
-        return self._pool
+        with self._opening:
+            if self._pool is None:
+                self._pool = self._make_pool()
+            return self._pool
+
+    def _make_pool(self) -> ConnectionPool:
+        minconn, maxconn = self._bounds
+        return ConnectionPool(
+            minconn,
+            maxconn,
+            options=self._options,
+            connection_factory=Connection,
+            **{"application_name": _application_name(), **self._connect_arguments},
+        )
 
     pool = property(open)
 
@@ -159,7 +168,9 @@ def transaction(name: str = "default") -> Iterator[Connection]:
 
 def is_lost(exc: BaseException) -> bool:
     """Whether an exception says that the connection died, not that the statement was wrong."""
-    if not isinstance(exc, psycopg2.OperationalError | psycopg2.InterfaceError):
+    if isinstance(exc, psycopg2.InterfaceError):
+        return "connection" in str(exc)
+    if not isinstance(exc, psycopg2.OperationalError) or isinstance(exc, QueryCanceledError):
         return False
     return exc.pgcode is None or exc.pgcode.startswith(_LOST)
 
@@ -198,9 +209,13 @@ def _borrow(database: Database) -> _Lease:
     finally:
         timings.add(spent, "pool", time.perf_counter() - started)
     read_only = has_request_context() and request.method in SAFE_METHODS
-    connection.begin_request(read_only, database.statement_timeout, database.cursor_factory, spent)
+    try:
+        connection.begin_request(read_only, database.statement_timeout, database.cursor_factory, spent)
+    except BaseException:
+        pool.putconn(connection)
+        raise
     cancelling.add(functools.partial(pool.interrupt, connection))
-    return _Lease(database, connection, cancelling)
+    return _Lease(pool, connection, cancelling)
 
 
 def _patience(pool: ConnectionPool, cancelling: cancellation.Cancellation) -> float:
@@ -227,11 +242,18 @@ def _end_transaction(name: str, connection: Connection, *, commit: bool) -> None
             connection.rollback()
     elif connection.closed:
         raise ConnectionLost(name)
+    elif connection.is_aborted():
+        connection.rollback()
+        raise TransactionAborted
     else:
         connection.commit()
 
 
 def _give_back(_exc: BaseException | None) -> None:
     leases: dict[str, _Lease] = g.pop(_LEASES, {})
-    for lease in leases.values():
-        lease.give_back()
+    for name, lease in leases.items():
+        try:
+            lease.give_back()
+        except psycopg2.Error:
+            # Its pool was closed meanwhile. The others still get theirs back.
+            log.warning("the connection of database %r was not given back", name, exc_info=True)

@@ -13,10 +13,11 @@ from typing import Any
 import psycopg2
 import werkzeug.exceptions
 from connexion.exceptions import ProblemException
+from psycopg2.extensions import QueryCanceledError
 from psycopg2.pool import PoolError
 from starlette.exceptions import HTTPException
 
-from swagger_server import encoder, request_id
+from swagger_server import db, encoder, request_id
 from swagger_server.serving import BodyTooLarge, OutOfTime, Response, ServerBusy
 
 log = logging.getLogger(__name__)
@@ -138,10 +139,18 @@ def _describe_database_error(exc: psycopg2.Error, method: str) -> Problem:
         # On a write, a primary that became a standby; on a read, a controller that writes in a GET.
         return Problem(*(_INTERNAL if method in ("GET", "HEAD") else _UNAVAILABLE))
     if sqlstate is None:
-        lost = isinstance(exc, psycopg2.OperationalError | psycopg2.InterfaceError)
-        return Problem(*(_UNAVAILABLE if lost else _INTERNAL))
+        return Problem(*_describe_client_side_error(exc))
     beginnings = (sqlstate[:length] for length in (5, 4, 2))
     return Problem(*next((SQLSTATES[b] for b in beginnings if b in SQLSTATES), _INTERNAL))
+
+
+def _describe_client_side_error(exc: psycopg2.Error) -> tuple[int, str]:
+    """Errors that psycopg2 or our own code raised, without the server's word."""
+    if isinstance(exc, QueryCanceledError):
+        return SQLSTATES["57014"]
+    if isinstance(exc, psycopg2.DataError):
+        return _INVALID
+    return _UNAVAILABLE if db.is_lost(exc) else _INTERNAL
 
 
 def answer(problem: Problem, path: str) -> Response:

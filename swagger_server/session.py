@@ -5,18 +5,33 @@ READ ONLY with a statement_timeout: no round trip of its own, nothing left in th
 behind a pooler in transaction mode. Must not know Flask or the pool.
 """
 
+import contextlib
 import functools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Self, cast
 
 import psycopg2.extensions
 from psycopg2 import sql
-from psycopg2.extensions import STATUS_READY
+from psycopg2.extensions import STATUS_READY, TRANSACTION_STATUS_INERROR, QueryCanceledError
 
 from swagger_server.timings import Timings, add
 
 _Cursor = psycopg2.extensions.cursor
+
+
+class TransactionAborted(psycopg2.InternalError):
+    """A statement of the transaction had failed, the error was swallowed, and now it was to be committed."""
+
+    def __init__(self) -> None:
+        super().__init__("the transaction failed before its commit: an error of a statement was ignored")
+
+
+class StatementCut(QueryCanceledError):
+    """The pool cut the connection because the statement ran longer than query_timeout."""
+
+    def __init__(self) -> None:
+        super().__init__("the statement ran longer than the pool's query_timeout")
 
 
 class Connection(psycopg2.extensions.connection):
@@ -56,6 +71,8 @@ class Connection(psycopg2.extensions.connection):
         return super().cursor(name, cursor_factory, **options)
 
     def __enter__(self) -> Self:
+        if self.read_only and self.status != STATUS_READY:
+            raise psycopg2.ProgrammingError("transactions of a request cannot be nested")
         if self.read_only:
             # psycopg2 gives out server-side cursors only while autocommit is off.
             self.autocommit = False
@@ -66,10 +83,17 @@ class Connection(psycopg2.extensions.connection):
                 cursor.execute(self.prefix)
         return self
 
-    def __exit__(self, *raised: Any) -> None:
-        super().__exit__(*raised)
+    def __exit__(self, kind: Any, raised: Any, trace: Any) -> None:
+        aborted = kind is None and self.is_aborted()
+        super().__exit__(kind, raised, trace)
         if self.read_only and not self.closed:
             self.autocommit = True
+        if aborted:
+            raise TransactionAborted
+
+    def is_aborted(self) -> bool:
+        """Whether a statement of the open transaction failed: the server would turn its COMMIT into a ROLLBACK."""
+        return not self.closed and self.get_transaction_status() == TRANSACTION_STATUS_INERROR
 
 
 class _Bound(_Cursor):
@@ -79,13 +103,24 @@ class _Bound(_Cursor):
         connection = cast(Connection, self.connection)
         if connection.prefix and self.name is None and connection.status == STATUS_READY:
             # No transaction is open: this message is one, or begins one.
-            query, vars = connection.prefix + self.mogrify(query, vars), None
+            query, vars = connection.prefix + self._with_values(query, vars), None
         started = time.perf_counter()
         try:
             super().execute(query, vars)
+        except psycopg2.OperationalError as exc:
+            if getattr(connection, "overdue", False):
+                raise StatementCut from exc
+            raise
         finally:
             if connection.timings is not None:
                 add(connection.timings, "sql", time.perf_counter() - started)
+
+    def _with_values(self, query: Any, vars: Any) -> bytes:
+        try:
+            return self.mogrify(query, vars)
+        except (UnicodeEncodeError, ValueError) as exc:
+            # A NUL or half of a surrogate pair: what PostgreSQL cannot store, it need not be asked.
+            raise psycopg2.DataError(f"a value is no text that PostgreSQL takes: {exc}") from None
 
     def executemany(self, query: Any, vars_list: Iterable[Any]) -> None:
         for values in vars_list:
@@ -93,17 +128,31 @@ class _Bound(_Cursor):
 
     def callproc(self, procname: Any, parameters: Any = ()) -> Any:
         function = sql.SQL(".").join(sql.Identifier(part) for part in procname.split("."))
-        marks = sql.SQL(", ").join([sql.Placeholder()] * len(parameters))
+        if isinstance(parameters, Mapping):
+            named = [sql.SQL("{} => {}").format(sql.Identifier(n), sql.Placeholder(n)) for n in parameters]
+            marks = sql.SQL(", ").join(named)
+        else:
+            marks = sql.SQL(", ").join([sql.Placeholder()] * len(parameters))
         self.execute(sql.SQL("SELECT * FROM {}({})").format(function, marks), parameters)
         return parameters
 
-    def copy_expert(self, query: Any, file: Any, size: int = 8192) -> None:
+    def copy_expert(self, *args: Any, **kwargs: Any) -> None:
+        with self._transaction_for_copy():
+            super().copy_expert(*args, **kwargs)
+
+    def copy_from(self, *args: Any, **kwargs: Any) -> None:
+        with self._transaction_for_copy():
+            super().copy_from(*args, **kwargs)
+
+    def copy_to(self, *args: Any, **kwargs: Any) -> None:
+        with self._transaction_for_copy():
+            super().copy_to(*args, **kwargs)
+
+    def _transaction_for_copy(self) -> contextlib.AbstractContextManager[object]:
+        """COPY cannot follow a prefix in its message: in a safe method it gets a read-only transaction."""
         connection = cast(Connection, self.connection)
-        if not connection.read_only or connection.status != STATUS_READY:
-            super().copy_expert(query, file, size)
-            return
-        with connection:
-            super().copy_expert(query, file, size)
+        alone = connection.read_only and connection.status == STATUS_READY
+        return connection if alone else contextlib.nullcontext()
 
 
 @functools.cache

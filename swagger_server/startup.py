@@ -13,9 +13,11 @@ import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from connexion.exceptions import ConnexionException
 from flask import Blueprint
+from yaml import YAMLError
 
 from swagger_server import log
 from swagger_server.app import create_app
@@ -31,6 +33,9 @@ _GUNICORN_HALTS = 3
 """The exit status by which a worker tells gunicorn's master to stop instead of starting another one."""
 
 
+_LONGEST_LINE = 500
+
+
 def load_application(
     spec: Path, *, blueprints: Sequence[Blueprint] = (), schema: SchemaCheck | None = None
 ) -> Application:
@@ -43,11 +48,18 @@ def load_application(
         settings = load_settings()
         log.configure(settings.server)
         application = create_app(settings, prepare(settings), spec=spec, blueprints=blueprints, schema=schema)
-    except (ConfigError, EmbeddedError, ConnexionException) as exc:
-        print(f"swagger_server: {exc}", file=sys.stderr)
-        sys.exit(_GUNICORN_HALTS)
+    except (ConfigError, EmbeddedError) as exc:
+        _refuse(str(exc))
+    except (ConnexionException, YAMLError, OSError, ImportError) as exc:
+        _refuse(f"{spec}: {exc}")
     _start(application)
     return application
+
+
+def _refuse(reason: str) -> NoReturn:
+    line = " ".join(reason.split())
+    print(f"swagger_server: {line[:_LONGEST_LINE]}", file=sys.stderr)
+    sys.exit(_GUNICORN_HALTS)
 
 
 def _start(application: Application) -> None:

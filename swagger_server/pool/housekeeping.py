@@ -100,6 +100,9 @@ class Housekeeper:
     def _cut_if_overdue(self, slot: Slot, now: float) -> None:
         busy_since = _busy_since(slot)
         overdue = busy_since and now - busy_since > self._options.query_timeout
+        if overdue:
+            # Noted first: the borrower's error comes as soon as the connection is cut.
+            slot.find_conn().overdue = True
         if overdue and slot.handle.cut():
             self._counters.add("cut")
             logger.warning(

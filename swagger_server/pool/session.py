@@ -29,6 +29,8 @@ class NotingConnection(extensions.connection):
     """A write was refused as read-only (SQLSTATE 25006)."""
     busy_since = 0.0
     """When the running statement began, by time.monotonic(); 0 when none runs."""
+    overdue = False
+    """The pool cut it because a statement ran longer than query_timeout."""
     home_autocommit = False
     home_encoding = ""
     home_settings: ClientSettings = ()

@@ -9,6 +9,7 @@ Must not know: the database, the settings, or what the API is about.
 from swagger_server.serving.application import Application
 from swagger_server.serving.connexion_app import connexion_handler
 from swagger_server.serving.messages import (
+    BodyIncomplete,
     BodyTooLarge,
     Handler,
     OutOfTime,
@@ -21,6 +22,7 @@ from swagger_server.serving.validators import VALIDATORS
 __all__ = [
     "VALIDATORS",
     "Application",
+    "BodyIncomplete",
     "BodyTooLarge",
     "Handler",
     "OutOfTime",

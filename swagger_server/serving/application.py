@@ -9,7 +9,6 @@ import asyncio
 import contextvars
 import functools
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from swagger_server.serving import translate
 from swagger_server.serving.deadlines import Deadlines
 from swagger_server.serving.messages import (
+    BodyIncomplete,
     BodyTooLarge,
     Environ,
     Handler,
@@ -70,6 +70,7 @@ class Application:
         self._on_start = on_start
         self._on_stop = on_stop
         self._executor: ThreadPoolExecutor | None = None
+        self._stream_executor: ThreadPoolExecutor | None = None
 
     def __call__(self, *args: Any) -> Any:
         if len(args) == 3:
@@ -103,10 +104,19 @@ class Application:
         body, refusal = b"", None
         if _has_body(environ):
             body = environ["wsgi.input"].read(self._max_body + 1)
-            if len(body) > self._max_body:
-                body, refusal = b"", BodyTooLarge(self._max_body)
+            refusal = self._refusal(body, environ.get("CONTENT_LENGTH"))
+        if refusal is not None:
+            body = b""
         translate.set_body(environ, body)
         return Request(environ, translate.scope_from_environ(environ), body, refusal)
+
+    def _refusal(self, body: bytes, announced: str | None) -> Exception | None:
+        if len(body) > self._max_body:
+            return BodyTooLarge(self._max_body)
+        if announced and len(body) < int(announced):
+            # The client went away in the middle: what has come must not be taken for all of it.
+            return BodyIncomplete()
+        return None
 
     def _answer(self, request: Request) -> Response:
         handler = self._immediate.get(request.path, self.handler)
@@ -120,13 +130,14 @@ class Application:
     # ASGI
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer on one of the threads; the event loop only reads and sends."""
+        """Answer on one of the threads; the event loop only reads and sends. WebSockets are refused."""
         if scope["type"] == "http":
             await self._asgi_http(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
-            raise NotImplementedError(f"{scope['type']} connections are not served")
+            await receive()
+            await send({"type": "websocket.close"})
 
     async def _asgi_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = await self._read_asgi(scope, receive)
@@ -136,7 +147,7 @@ class Application:
         context = contextvars.copy_context()
         client = _Client(receive, request)
         try:
-            if scope["path"] in self._immediate:
+            if request.path in self._immediate:
                 response = context.run(self._answer, request)
             else:
                 response = await self._on_thread(request, context, client)
@@ -157,27 +168,29 @@ class Application:
             if length > self._max_body:
                 chunks, more, refusal = [], False, BodyTooLarge(self._max_body)
         body = b"".join(chunks)
+        scope = {**scope, "path": translate.origin_form(scope["path"]), "asgi": translate.IN_MEMORY}
         environ = translate.environ_from_scope(scope, body)
-        headers = _with_length(scope["headers"], environ)
-        scope = {**scope, "headers": headers, "asgi": translate.IN_MEMORY}
+        scope["headers"] = _with_length(scope["headers"], environ)
         return Request(environ, scope, body, refusal)
 
     async def _on_thread(self, request: Request, context: contextvars.Context, client: "_Client") -> Response:
-        submitted = self._threads_of_this_process().submit(context.run, self._answer_in_turn, request)
+        submitted = self._threads_of_this_process().submit(context.run, self._answer, request)
+        # A future that no thread has begun with can still be cancelled; any other one stays as it is.
+        patience = asyncio.get_running_loop().call_later(self._max_wait, submitted.cancel)
         client.watch_after(_PATIENCE)
         try:
-            return await asyncio.wrap_future(submitted)
+            return await asyncio.shield(asyncio.wrap_future(submitted))
         except asyncio.CancelledError:
-            # The server gives the request up. The handler comes to its end, and its response is not sent.
-            submitted.add_done_callback(_discard)
-            client.give_up()
+            if submitted.cancelled():
+                request.refusal = ServerBusy(self._max_wait)
+                return context.run(self._answer, request)
+            # The server gives the request up. A handler that runs comes to its end, its response is not sent.
+            if not submitted.cancel():
+                submitted.add_done_callback(_discard)
+                client.give_up()
             raise
-
-    def _answer_in_turn(self, request: Request) -> Response:
-        waited = time.monotonic() - request.arrived
-        if waited > self._max_wait:
-            request.refusal = ServerBusy(waited)
-        return self._answer(request)
+        finally:
+            patience.cancel()
 
     def _threads_of_this_process(self) -> ThreadPoolExecutor:
         # Made on first use: threads would not survive the fork of a preloaded application.
@@ -185,37 +198,37 @@ class Application:
             self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="request")
         return self._executor
 
+    def _threads_for_streams(self) -> ThreadPoolExecutor:
+        # Of their own: requests that wait for the connections of streams must not keep these from going on.
+        if self._stream_executor is None:
+            self._stream_executor = ThreadPoolExecutor(self._threads, thread_name_prefix="stream")
+        return self._stream_executor
+
     async def _send(
         self, response: Response, context: contextvars.Context, client: "_Client", send: Send
     ) -> None:
         whole = response.whole
+        stream = _Stream(response, context, self._threads_for_streams) if whole is None else None
         try:
             await send({"type": "http.response.start", "status": response.status, "headers": _raw(response)})
-            if whole is None:
-                await self._send_stream(response, context, client, send)
-            else:
+            if stream is None:
                 await send({"type": "http.response.body", "body": whole})
-        finally:
-            if whole is None:
-                await asyncio.shield(self._run(context, response.close))
             else:
+                await self._send_stream(stream, client, send)
+        finally:
+            if stream is None:
                 response.close()
+            else:
+                await asyncio.shield(stream.close())
 
-    async def _send_stream(
-        self, response: Response, context: contextvars.Context, client: "_Client", send: Send
-    ) -> None:
-        chunks = response.chunks()
+    async def _send_stream(self, stream: "_Stream", client: "_Client", send: Send) -> None:
         # Servers may swallow what is sent to a client that is gone: the stream would run to its end.
         client.watch()
-        while (chunk := await self._run(context, next, chunks, None)) is not None:
+        while (chunk := await stream.next()) is not None:
             if client.is_gone:
                 return
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
-
-    def _run(self, context: contextvars.Context, function: Any, *args: Any) -> "asyncio.Future[Any]":
-        loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._threads_of_this_process(), context.run, function, *args)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -229,6 +242,36 @@ class Application:
         await receive()
         await loop.run_in_executor(None, self.stop)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+class _Stream:
+    """A response whose pieces are made one by one, on threads but always in the request's own context."""
+
+    def __init__(
+        self, response: Response, context: contextvars.Context, threads: Callable[[], ThreadPoolExecutor]
+    ) -> None:
+        self._response = response
+        self._chunks = response.chunks()
+        self._context = context
+        self._threads = threads
+        self._last: asyncio.Future[Any] | None = None
+
+    async def next(self) -> bytes | None:
+        """The next piece, or None at the end."""
+        self._last = self._run(next, self._chunks, None)
+        piece: bytes | None = await asyncio.shield(self._last)
+        return piece
+
+    async def close(self) -> None:
+        """Close the response, once the piece that is being made is done: a context has one user at a time."""
+        if self._last is not None:
+            await asyncio.wait([self._last])
+            self._last.exception()  # was raised to whoever waited for the piece
+        await self._run(self._response.close)
+
+    def _run(self, function: Callable[..., Any], *args: Any) -> "asyncio.Future[Any]":
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._threads(), self._context.run, function, *args)
 
 
 class _Client:

@@ -19,6 +19,7 @@ from connexion.lifecycle import ConnexionRequest, ConnexionResponse
 from connexion.middleware.exceptions import ExceptionMiddleware
 from connexion.middleware.server_error import ServerErrorMiddleware
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartParser
 
 from swagger_server.serving import translate
 from swagger_server.serving.messages import Handler, Request, Response, Scope
@@ -62,13 +63,19 @@ def connexion_handler(
     def handle(request: Request) -> Response:
         exchange = _Exchange(request)
         run = exchange.run(middleware)
-        if suspends(request.scope):
+        if suspends(request.scope) or _is_large_form(request):
             _run_on_event_loop(run)
         else:
             _run_without_event_loop(run)
         return exchange.response()
 
     return handle
+
+
+def _is_large_form(request: Request) -> bool:
+    """Whether Connexion's parser would put an uploaded file on disk, which it does in another thread."""
+    kind = request.header("content-type") or ""
+    return kind.startswith("multipart/") and len(request.body) >= MultiPartParser.spool_max_size
 
 
 class _Exchange:
@@ -158,8 +165,10 @@ class _FlaskEnd:
         # Whole answers travel through the middleware (which may check them); streams go around it.
         body = b""
         if status in _BODILESS or (size is not None and size <= _WHOLE_UP_TO):
-            body = b"".join(result)
-            getattr(result, "close", lambda: None)()
+            try:
+                body = b"".join(result)
+            finally:
+                getattr(result, "close", lambda: None)()
         else:
             exchange.flask_body = result
         await send({"type": "http.response.body", "body": body})

@@ -21,6 +21,13 @@ class BodyTooLarge(Exception):
         self.limit = limit
 
 
+class BodyIncomplete(Exception):
+    """The client announced a longer body than it sent."""
+
+    def __init__(self) -> None:
+        super().__init__("The request body ended before its announced length.")
+
+
 class OutOfTime(Exception):
     """The request was cancelled because its time was up; what it was doing failed for that."""
 

@@ -6,12 +6,17 @@ whichever protocol the server speaks. Sources: PEP 3333 and the ASGI HTTP specif
 
 import io
 import sys
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from swagger_server.serving.messages import Environ, Scope
 
 IN_MEMORY = {"version": "3.0", "spec_version": "2.4"}
 """A scope's "asgi" for a request that is in memory: by 2.4 nobody need watch for a disconnect meanwhile."""
+
+
+def origin_form(path: str) -> str:
+    """The path alone, also where the client named the whole address ("GET http://host/path")."""
+    return path if path.startswith("/") or "://" not in path else urlsplit(path).path or "/"
 
 
 def environ_from_scope(scope: Scope, body: bytes) -> Environ:

@@ -1,5 +1,7 @@
 """The binding as a Flask extension, without Connexion and without config.ini."""
 
+import contextlib
+import io
 import threading
 from collections.abc import Iterator
 
@@ -8,9 +10,10 @@ import pytest
 from flask import Blueprint, Flask, g, jsonify, request
 from psycopg2.extras import RealDictCursor, RealDictRow
 
-from swagger_server.db import ConnectionLost, get_db, transaction
+from swagger_server.db import ConnectionLost, get_db, is_lost, transaction
 from swagger_server.db import Database as FlaskDatabase
 from swagger_server.pool import PoolOptions, PoolTimeout
+from swagger_server.session import StatementCut
 from tests.support.servers import Database
 
 ACCOUNTS = "CREATE TABLE account (name text PRIMARY KEY, token text)"
@@ -104,10 +107,97 @@ def test_a_transaction_in_a_get_is_read_only_and_ends_with_its_block(app: Flask,
         with transaction() as conn, conn.cursor() as cur:
             cur.execute("SELECT 1")
             assert conn.get_transaction_status() == psycopg2.extensions.TRANSACTION_STATUS_INTRANS
-            with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction):
-                cur.execute("INSERT INTO account VALUES ('x')")
+            with pytest.raises(psycopg2.ProgrammingError, match="nested"), transaction():
+                pass
+        with (
+            pytest.raises(psycopg2.errors.ReadOnlySqlTransaction),
+            transaction() as conn,
+            conn.cursor() as cur,
+        ):
+            cur.execute("INSERT INTO account VALUES ('x')")
         assert conn.get_transaction_status() == psycopg2.extensions.TRANSACTION_STATUS_IDLE
         assert pid()
+
+
+def test_what_an_ignored_error_has_undone_is_not_called_committed(
+    app: Flask, bound: FlaskDatabase, database: Database
+):
+    @app.post("/accounts")
+    def create():
+        with g.db.cursor() as cur:
+            cur.execute("INSERT INTO account VALUES ('lost')")
+            with contextlib.suppress(psycopg2.Error):
+                cur.execute("SELECT * FROM nowhere")
+        return "stored", 201
+
+    @app.post("/blocks")
+    def create_in_a_block():
+        with get_db() as conn, conn.cursor() as cur:
+            cur.execute("INSERT INTO account VALUES ('lost')")
+            with contextlib.suppress(psycopg2.Error):
+                cur.execute("SELECT * FROM nowhere")
+        return "stored", 201
+
+    client = app.test_client()
+    assert [client.post(path).status_code for path in ("/accounts", "/blocks")] == [500, 500]
+    assert database.execute("SELECT name FROM account") == [("ada",)]
+    assert bound.pool.stats().in_use == 0
+
+
+def test_first_touches_at_once_open_one_pool(app: Flask, bound: FlaskDatabase):
+    bound.close()
+    together = threading.Barrier(8)
+    pools = []
+
+    def touch():
+        together.wait(10)
+        pools.append(bound.open())
+
+    threads = [threading.Thread(target=touch) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(pools) == 8
+    assert len(set(map(id, pools))) == 1
+
+
+def test_closing_within_a_request_keeps_no_other_connection(
+    app: Flask, bound: FlaskDatabase, database: Database
+):
+    other = FlaskDatabase(app, "other", minconn=1, maxconn=2, **database.connect_kwargs)
+    with app.test_request_context("/"):
+        assert pid()
+        assert other.conn
+        bound.close()
+    assert other.pool.stats().in_use == 0
+    assert bound._pool is None
+    other.close()
+
+
+def test_text_that_postgresql_cannot_store_is_a_data_error(app: Flask, bound: FlaskDatabase):
+    with app.test_request_context("/"), g.db.cursor() as cur:
+        for text in ("nul \x00", "half \ud800"):
+            with pytest.raises(psycopg2.DataError):
+                cur.execute("SELECT %s", (text,))
+
+
+def test_a_get_cannot_write_by_copy(app: Flask, bound: FlaskDatabase, database: Database):
+    with (
+        app.test_request_context("/"),
+        g.db.cursor() as cur,
+        pytest.raises(psycopg2.errors.ReadOnlySqlTransaction),
+    ):
+        cur.copy_from(io.StringIO("x\ty\n"), "account")
+    assert database.execute("SELECT name FROM account") == [("ada",)]
+
+
+def test_a_statement_that_the_pool_cuts_is_told_from_a_lost_connection(app: Flask, database: Database):
+    extension = FlaskDatabase(app, options=PoolOptions(query_timeout=0.2), **database.connect_kwargs)
+    with app.test_request_context("/"), g.db.cursor() as cur, pytest.raises(StatementCut) as caught:
+        cur.execute("SELECT pg_sleep(30)")
+    assert not is_lost(caught.value)
+    extension.close()
 
 
 def test_callproc_and_copy_are_read_only_too(app: Flask, bound: FlaskDatabase, tmp_path):

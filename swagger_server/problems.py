@@ -18,7 +18,7 @@ from psycopg2.pool import PoolError
 from starlette.exceptions import HTTPException
 
 from swagger_server import db, encoder, request_id
-from swagger_server.serving import BodyTooLarge, OutOfTime, Response, ServerBusy
+from swagger_server.serving import BodyIncomplete, BodyTooLarge, OutOfTime, Response, ServerBusy
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +107,8 @@ def _describe(exc: Exception, method: str) -> Problem:
         return _describe_http(exc.status_code, exc.detail, exc.headers)
     if isinstance(exc, werkzeug.exceptions.HTTPException):
         return _describe_http(exc.code or 500, exc.description, _headers(exc))
+    if isinstance(exc, BodyIncomplete):
+        return Problem(400, str(exc))
     if isinstance(exc, BodyTooLarge):
         return Problem(413, str(exc))
     if isinstance(exc, OutOfTime):

@@ -102,11 +102,13 @@ def _describe(exc: Exception, method: str) -> Problem:
     if isinstance(exc, psycopg2.Error):
         return _describe_database_error(exc, method)
     if isinstance(exc, ProblemException):
-        return Problem(exc.status, exc.detail or _phrase(exc.status), headers=exc.headers)
+        return _describe_problem(exc)
     if isinstance(exc, HTTPException):
         return _describe_http(exc.status_code, exc.detail, exc.headers)
     if isinstance(exc, werkzeug.exceptions.HTTPException):
-        return _describe_http(exc.code or 500, exc.description, _headers(exc))
+        # One that carries a response, abort(response), has no code of its own.
+        code = exc.code or getattr(exc.response, "status_code", None)
+        return _describe_http(code, exc.description, _headers(exc))
     if isinstance(exc, BodyIncomplete):
         return Problem(400, str(exc))
     if isinstance(exc, BodyTooLarge):
@@ -118,7 +120,27 @@ def _describe(exc: Exception, method: str) -> Problem:
     return Problem(*_INTERNAL)
 
 
-def _describe_http(status: int, detail: str | None, headers: Mapping[str, str] | None) -> Problem:
+_LONGEST = 300
+"""Characters of a validator's text that are passed on."""
+
+_OWN_MEMBERS = frozenset({"status", "title", "detail", "request_id"})
+
+
+def _describe_problem(exc: ProblemException) -> Problem:
+    """Connexion's problem with all its members; of a validator's dump of schema and value the first line."""
+    detail = str(exc.detail or _phrase(exc.status))
+    if exc.status == HTTPStatus.BAD_REQUEST:
+        first = detail.split("\n", 1)[0]
+        detail = first if len(first) <= _LONGEST else f"{first[: _LONGEST - 1]}…"
+    problem = Problem(exc.status, detail, title=exc.title, headers=exc.headers)
+    named = {"type": exc.type, "instance": exc.instance}
+    members = {**(exc.ext or {}), **{name: value for name, value in named.items() if value}}
+    problem.extra = {name: value for name, value in members.items() if name not in _OWN_MEMBERS}
+    return problem
+
+
+def _describe_http(status: int | None, detail: str | None, headers: Mapping[str, str] | None) -> Problem:
+    status = status or HTTPStatus.INTERNAL_SERVER_ERROR.value
     text = _HTTP_TEXTS.get(status, detail or _phrase(status))
     return Problem(status, text, headers=headers)
 
@@ -167,7 +189,12 @@ def answer(problem: Problem, path: str) -> Response:
         **problem.extra,
     }
     headers = [("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store"), *problem.headers.items()]
-    return Response(problem.status, headers, [encoder.dumps(body).encode()])
+    return Response(problem.status, headers, [_utf8(encoder.dumps(body))])
+
+
+def _utf8(json: str) -> bytes:
+    # A lone surrogate has no UTF-8, but JSON has an escape for it, which is Python's as well.
+    return json.encode("utf-8", "backslashreplace")
 
 
 _INNERMOST = 12

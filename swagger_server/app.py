@@ -21,6 +21,7 @@ from swagger_server import db, encoder, health
 from swagger_server.config import Settings
 from swagger_server.cooperation import cooperate_with_gevent
 from swagger_server.edge import with_edge
+from swagger_server.edge.security import secured_operations
 from swagger_server.pool import PoolOptions
 from swagger_server.serving import VALIDATORS, Application, Request, connexion_handler
 
@@ -47,7 +48,7 @@ def create_app(
         api.app.register_blueprint(blueprint)
     handler = connexion_handler(api, retry=_retry_read if settings.server.retry_reads else _never)
     databases = db.databases(api.app).values()
-    edge = with_edge(handler, settings.cors, settings.server, _allowed_methods(api.app))
+    edge = with_edge(handler, settings.cors, settings.server, _allowed_methods(api.app), _is_secured(api))
     return Application(
         edge,
         immediate={health.LIVE: edge},
@@ -149,3 +150,8 @@ def _allowed_methods(app: Flask) -> Callable[[Request], Iterable[str]]:
         return app.url_map.bind_to_environ(request.environ).allowed_methods()
 
     return allowed
+
+
+def _is_secured(api: connexion.FlaskApp) -> Callable[[Request], bool]:
+    secured = secured_operations(one.specification for one in api.middleware.apis)
+    return lambda request: request.operation in secured

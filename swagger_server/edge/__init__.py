@@ -4,86 +4,118 @@ Owns the order of the steps; each step is a module of its own. Knows the serving
 and the settings; must not know Connexion, Flask, the database or what the API is about.
 """
 
-import logging
-import time
 from collections.abc import Callable, Iterable
 
 from swagger_server import problems, request_id
 from swagger_server.config import CorsSettings, ServerSettings
 from swagger_server.edge import caching, compression
+from swagger_server.edge.access import Access
 from swagger_server.edge.caching import Caching
 from swagger_server.edge.cors import Cors
 from swagger_server.edge.forwarded import trust_proxies
 from swagger_server.serving import Handler, OutOfTime, Request, Response
 
-access_log = logging.getLogger("swagger_server.access")
-
 AllowedMethods = Callable[[Request], Iterable[str]]
 """The methods that the request's path answers; none where there is nothing."""
 
+IsSecured = Callable[[Request], bool]
+"""Whether the operation that answered the request asks who is calling."""
+
+_BODILESS = (204, 304)
+
 
 def with_edge(
-    handler: Handler, cors: CorsSettings, server: ServerSettings, allowed_methods: AllowedMethods
+    handler: Handler,
+    cors: CorsSettings,
+    server: ServerSettings,
+    allowed_methods: AllowedMethods,
+    is_secured: IsSecured = lambda _request: False,
 ) -> Handler:
-    """`handler` inside the outermost layer. The result never raises: what escapes becomes a 500."""
-    edge = _Edge(handler, cors, server, allowed_methods)
+    """`handler` inside the outermost layer. The result never raises: what escapes becomes a problem."""
+    edge = _Edge(handler, cors, server, allowed_methods, is_secured)
     return edge.handle
 
 
 class _Edge:
     def __init__(
-        self, handler: Handler, cors: CorsSettings, server: ServerSettings, allowed_methods: AllowedMethods
+        self,
+        handler: Handler,
+        cors: CorsSettings,
+        server: ServerSettings,
+        allowed_methods: AllowedMethods,
+        is_secured: IsSecured,
     ) -> None:
         self._handler = handler
         self._cors = Cors(cors)
         self._server = server
-        self._caching = Caching(server.cache_seconds)
+        self._caching = Caching(server.cache_seconds, is_secured)
         self._trust = trust_proxies(server.trusted_proxies)
         self._allowed_methods = allowed_methods
 
     def handle(self, request: Request) -> Response:
-        started = time.perf_counter()
-        request_id.current.set(request_id.taken_or_made(request.header("x-request-id")))
-        self._trust(request)
-        method = request.method
-        response = self._respond(request, method)
-        self._cors.apply(request, method, response)
-        _describe_request(request, response, time.perf_counter() - started)
-        return _logged(request, method, response, started)
+        access = Access(request)
+        try:
+            self._trust(request)
+            response = self._respond(request)
+        except Exception as exc:
+            response = self._refuse(request, exc)
+        self._cors.apply(request, access.method, response)
+        _describe_request(request, response, access.seconds)
+        _set_length(response)
+        if access.method == "HEAD":
+            response = Response(response.status, response.headers, [], response.close)
+        return access.until_the_end(response)
 
-    def _respond(self, request: Request, method: str) -> Response:
-        if method == "OPTIONS" and (allowed := sorted(self._allowed_methods(request))):
+    def _respond(self, request: Request) -> Response:
+        if request.method == "OPTIONS" and (allowed := sorted(self._allowed_methods(request))):
             return Response(204, [("Allow", ", ".join(allowed))], [])
-        if method == "HEAD":
-            # Answered as GET, so that every header is GET's; only the body stays here.
-            request.set_method("GET")
+        if request.method == "HEAD":
+            _make_get(request)
         response = self._handle(request)
         if response.status == 405:
             response.set_header("Allow", ", ".join(sorted(self._allowed_methods(request))))
         if request.method == "GET":
-            self._caching.complete(request, response)
-            compressible = compression.offer(response, self._server.gzip_min)
-            if not caching.answer_not_modified(request, response) and compressible:
-                compression.compress(request, response)
-        return _without_body(response) if method == "HEAD" else response
+            self._spare(request, response)
+        return response
+
+    def _spare(self, request: Request, response: Response) -> None:
+        """Send no more of an answer to a GET than its client needs."""
+        self._caching.complete(request, response)
+        compresses = compression.offer(request, response, self._server.gzip_min)
+        if not caching.answer_not_modified(request, response) and compresses:
+            compression.compress(response)
 
     def _handle(self, request: Request) -> Response:
         try:
             if request.refusal is not None:
                 raise request.refusal
             return self._handler(request)
-        except Exception as raised:
-            exc = OutOfTime() if request.cancellation.is_cancelled else raised
-            problem = problems.describe(exc, method=request.method, retry_after=self._server.retry_after)
-            problems.report(exc, problem)
+        except Exception as exc:
+            return self._refuse(request, exc)
+
+    def _refuse(self, request: Request, raised: Exception) -> Response:
+        exc = OutOfTime() if request.cancellation.is_cancelled else raised
+        problem = problems.describe(exc, method=request.method, retry_after=self._server.retry_after)
+        problems.report(exc, problem)
+        try:
             return problems.answer(problem, request.path)
+        except Exception as unspeakable:  # a member of the problem has no JSON form
+            return self._refuse(request, unspeakable)
 
 
-def _without_body(response: Response) -> Response:
+def _make_get(request: Request) -> None:
+    """Have a HEAD answered as GET, so that every header is GET's; a part of a body is GET's alone."""
+    request.set_method("GET")
+    for key in ("HTTP_RANGE", "HTTP_IF_RANGE"):
+        request.environ.pop(key, None)
+    headers = request.scope["headers"]
+    request.scope["headers"] = [pair for pair in headers if pair[0].lower() not in (b"range", b"if-range")]
+
+
+def _set_length(response: Response) -> None:
     whole = response.whole
-    if whole is not None and response.header("content-length") is None and response.status not in (204, 304):
+    if whole is not None and response.status not in _BODILESS:
         response.set_header("Content-Length", str(len(whole)))
-    return Response(response.status, response.headers, [], response.close)
 
 
 def _describe_request(request: Request, response: Response, seconds: float) -> None:
@@ -94,35 +126,3 @@ def _describe_request(request: Request, response: Response, seconds: float) -> N
     response.set_header(
         "Server-Timing", ", ".join(f"{name};dur={value * 1000:.1f}" for name, value in parts.items())
     )
-
-
-def _logged(request: Request, method: str, response: Response, started: float) -> Response:
-    """The response, with its line in the log: at once, or for a stream when it has ended."""
-    if response.whole is not None:
-        _log(request, method, response.status, started)
-        return response
-    close, current = response.close, request_id.current.get()
-
-    def close_and_log() -> None:
-        request_id.current.set(current)
-        close()
-        _log(request, method, response.status, started)
-
-    response.close = close_and_log
-    return response
-
-
-def _log(request: Request, method: str, status: int, started: float) -> None:
-    if not access_log.isEnabledFor(logging.INFO):
-        return
-    fields = {
-        "request_id": request_id.current.get(),
-        "method": method,
-        "path": request.path,
-        "operation": request.operation,
-        "status": status,
-        "ms": round((time.perf_counter() - started) * 1000, 1),
-        "pool_ms": round(request.timings.get("pool", 0.0) * 1000, 1),
-        "sql_ms": round(request.timings.get("sql", 0.0) * 1000, 1),
-    }
-    access_log.info("%s %s %s", method, request.path, status, extra=fields)

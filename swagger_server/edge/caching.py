@@ -1,6 +1,7 @@
 """Validators and lifetimes for what was read: ETag, Cache-Control, and 304 when nothing changed."""
 
 import hashlib
+from collections.abc import Callable
 
 from werkzeug.http import is_resource_modified
 
@@ -13,26 +14,37 @@ _KEPT_BY_304 = frozenset({"cache-control", "content-location", "date", "etag", "
 class Caching:
     """`seconds` is how long an answer may be reused without asking; after that its ETag is asked for."""
 
-    def __init__(self, seconds: int) -> None:
+    def __init__(self, seconds: int, is_secured: Callable[[Request], bool]) -> None:
         self._lifetime = f"max-age={seconds}"
+        self._is_secured = is_secured
 
     def complete(self, request: Request, response: Response) -> None:
         """Give the answer to a successful GET the ETag and Cache-Control that it does not have yet."""
         whole = response.whole
-        if response.status != 200 or whole is None:
-            return
-        if response.header("etag") is None:
+        if response.status == 200 and whole is not None and response.header("etag") is None:
             # Weak: the same tag stands for the plain and the compressed body.
             response.set_header("ETag", f'W/"{hashlib.blake2b(whole, digest_size=12).hexdigest()}"')
-        if response.header("cache-control") is None:
-            scope = "private" if request.header("authorization") or request.header("cookie") else "public"
-            response.set_header("Cache-Control", f"{scope}, {self._lifetime}")
+        if response.header("cache-control") is not None:
+            return
+        private = self._is_private(request, response)
+        if response.status in (200, 304) and whole is not None:
+            response.set_header("Cache-Control", f"{'private' if private else 'public'}, {self._lifetime}")
+        elif private:
+            response.set_header("Cache-Control", "private")
+
+    def _is_private(self, request: Request, response: Response) -> bool:
+        """Whether the answer may be for this caller alone, and so not for a cache that others share."""
+        told = request.header("authorization") or request.header("cookie") or response.header("set-cookie")
+        return bool(told) or self._is_secured(request)
 
 
 def answer_not_modified(request: Request, response: Response) -> bool:
     """Make the answer a 304 if the client says that it has it; whether it did."""
-    etag = response.header("etag")
-    if response.status != 200 or etag is None or is_resource_modified(request.environ, etag=etag):
+    etag, has = response.header("etag"), request.header("if-none-match")
+    if response.status != 200 or etag is None or has is None:
+        return False
+    # Of the conditions this one alone: If-Match and its like are for writes, and their failure is no 304.
+    if is_resource_modified({"REQUEST_METHOD": "GET", "HTTP_IF_NONE_MATCH": has}, etag=etag):
         return False
     response.status = 304
     response.headers = [(name, value) for name, value in response.headers if name.lower() in _KEPT_BY_304]

@@ -18,29 +18,55 @@ _COMPRESSIBLE = (
 )
 
 
-def offer(response: Response, minimum: int) -> bool:
-    """Whether the body is worth compressing: whole, at least `minimum` bytes (0: never), of a kind that
-    shrinks. Says so in Vary, also to the clients that do not ask for it."""
+def offer(request: Request, response: Response, minimum: int) -> bool:
+    """Whether to compress the body: the client asks for it, and it is worth it.
+
+    That it is takes a whole body of at least `minimum` bytes (0: never) and of a kind that shrinks; Vary
+    says so, also to the clients that do not ask. The ETag becomes that of the compressed body.
+    """
+    accepted = _accepts_gzip(request.header("accept-encoding"))
+    if response.status == 304:
+        if minimum and accepted:
+            _repeat_weak_tag(request, response)
+        return False
+    if not _is_worth_it(response, minimum):
+        return False
+    response.vary("Accept-Encoding")
+    if accepted:
+        _weaken_tag(response)
+    return accepted
+
+
+def compress(response: Response) -> None:
+    """Compress the body."""
+    body = gzip.compress(b"".join(response.body), _LEVEL, mtime=0)
+    response.body = [body]
+    response.set_header("Content-Encoding", "gzip")
+
+
+def _is_worth_it(response: Response, minimum: int) -> bool:
     whole = response.whole
     if not minimum or whole is None or len(whole) < minimum or response.header("content-encoding"):
         return False
-    if not (response.header("content-type") or "").startswith(_COMPRESSIBLE):
+    if response.status == 206 or response.header("content-range"):
+        # The bytes of the range are those of the plain body.
         return False
-    response.vary("Accept-Encoding")
-    return True
+    return (response.header("content-type") or "").startswith(_COMPRESSIBLE)
 
 
-def compress(request: Request, response: Response) -> None:
-    """Compress the body if the client asks for gzip."""
-    if _accepts_gzip(request.header("accept-encoding")):
-        body = gzip.compress(b"".join(response.body), _LEVEL, mtime=0)
-        response.body = [body]
-        response.set_header("Content-Encoding", "gzip")
-        response.set_header("Content-Length", str(len(body)))
-        etag = response.header("etag")
-        if etag is not None and not etag.startswith("W/"):
-            # A strong tag promises the same bytes, and these are others.
-            response.set_header("ETag", f"W/{etag}")
+def _weaken_tag(response: Response) -> None:
+    etag = response.header("etag")
+    if etag is not None and not etag.startswith("W/"):
+        # A strong tag promises the same bytes, and these are others.
+        response.set_header("ETag", f"W/{etag}")
+
+
+def _repeat_weak_tag(request: Request, response: Response) -> None:
+    """Give a 304 that was made further in the weak tag, if that is what the client was given."""
+    etag = response.header("etag")
+    if etag is not None and f"W/{etag}" in (request.header("if-none-match") or ""):
+        response.vary("Accept-Encoding")
+        _weaken_tag(response)
 
 
 def _accepts_gzip(header: str | None) -> bool:

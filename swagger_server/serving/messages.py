@@ -121,8 +121,8 @@ class Response:
 
     def vary(self, name: str) -> None:
         """Say that the answer depends on the request header `name`."""
-        names = self.header("vary")
-        self.set_header("Vary", f"{names}, {name}" if names else name)
+        names = [value for key, value in self.headers if key.lower() == "vary"]
+        self.set_header("Vary", ", ".join([*names, name]))
 
     def chunks(self) -> Iterator[bytes]:
         """The body's pieces, empty ones left out."""

@@ -1,0 +1,88 @@
+"""The line that each request leaves in the log, written when its answer has ended, whole or a stream.
+
+Owns how long the request's id is the current one: until that line is written.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+
+from swagger_server import problems, request_id
+from swagger_server.problems import Problem
+from swagger_server.serving import Request, Response
+
+log = logging.getLogger("swagger_server.access")
+
+
+class Access:
+    """One request, from its arrival at the edge to its line in the log."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.method = request.method
+        self._started = time.perf_counter()
+        self._outer_id = request_id.current.get()
+        self._id = request_id.taken_or_made(request.header("x-request-id"))
+        self._aborted = False
+        request_id.current.set(self._id)
+
+    @property
+    def seconds(self) -> float:
+        """Since the arrival."""
+        return time.perf_counter() - self._started
+
+    def until_the_end(self, response: Response) -> Response:
+        """The response, whose line is written at once when it is whole, and for a stream when it is closed.
+
+        A stream that breaks off is reported under the request's id; the exception goes on to the server,
+        which cuts the connection: that is all its client can still be told.
+        """
+        if response.whole is not None:
+            self._end(response.status)
+            return response
+        close = response.close
+
+        def close_and_end() -> None:
+            request_id.current.set(self._id)
+            try:
+                close()
+            finally:
+                self._end(response.status)
+
+        response.body, response.close = self._watched(response.body), close_and_end
+        return response
+
+    def _watched(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        try:
+            yield from chunks
+        except Exception as exc:
+            self._aborted = True
+            # A stream that was ended from outside, its client being gone, say, has no fault to look for.
+            status = 504 if self.request.cancellation.is_cancelled else 500
+            problems.report(exc, Problem(status, "The answer broke off."))
+            raise
+
+    def _end(self, status: int) -> None:
+        self._write(status)
+        # Not by a token: a stream may be closed in another context than the one that it began in, and
+        # the thread of a WSGI worker goes on to other requests in this one.
+        request_id.current.set(self._outer_id)
+
+    def _write(self, status: int) -> None:
+        level = logging.WARNING if self._aborted else logging.INFO
+        if not log.isEnabledFor(level):
+            return
+        timings = self.request.timings
+        fields = {
+            "request_id": self._id,
+            "method": self.method,
+            "path": self.request.path,
+            "operation": self.request.operation,
+            "status": status,
+            "ms": round(self.seconds * 1000, 1),
+            "pool_ms": round(timings.get("pool", 0.0) * 1000, 1),
+            "sql_ms": round(timings.get("sql", 0.0) * 1000, 1),
+        }
+        if self._aborted:
+            fields["aborted"] = "yes"
+        log.log(level, "%s %s %s", self.method, self.request.path, status, extra=fields)

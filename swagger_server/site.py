@@ -30,7 +30,10 @@ blueprint = Blueprint("site", __name__)
 
 @blueprint.get("/")
 def index() -> Response:
-    """The page for browsers, and JSON for programs, once `select 1` has shown that the database answers."""
+    """The page for browsers, which comes up without the database and says then what is missing.
+
+    Programs get JSON, once `select 1` has shown that the database answers.
+    """
     accepted = request.accept_mimetypes
     answer = (
         send_from_directory(STATIC, "index.html")

@@ -8,6 +8,8 @@ import base64
 import binascii
 import hashlib
 import json
+import re
+from typing import Any
 from urllib.parse import urlencode
 
 from flask import Response, request
@@ -15,6 +17,8 @@ from flask import Response, request
 from swagger_server.encoder import json_response
 from swagger_server.problems import BadRequest
 from swagger_server.rows import Key, Page
+
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 _NOT_OF_THE_LIST = frozenset({"cursor", "limit"})
 
@@ -30,9 +34,14 @@ def after(cursor: str | None, *types: type) -> Key | None:
         mark, *key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError, TypeError):
         raise _refused() from None
-    if mark != _mark() or [type(value) for value in key] != list(types):
+    if mark != _mark() or [type(value) for value in key] != list(types) or not all(map(_is_storable, key)):
         raise _refused()
     return tuple(key)
+
+
+def _is_storable(value: Any) -> bool:
+    """Whether PostgreSQL can have the value: its text knows neither NUL nor half a surrogate pair."""
+    return not isinstance(value, str) or not _NO_TEXT.search(value)
 
 
 def page_response(page: Page) -> Response:

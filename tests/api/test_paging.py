@@ -1,5 +1,7 @@
 """Pages: every item once and in order, links that work, cursors that belong to their list."""
 
+import base64
+import json
 from typing import Any
 
 import pytest
@@ -136,6 +138,13 @@ def test_a_cursor_of_another_list_or_other_filters_is_refused(
 )
 def test_a_cursor_that_is_none_of_ours_is_refused(api: Api, cursor: str) -> None:
     assert api.get("/currencies", status=400, cursor=cursor)["status"] == 400
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud83d", "b\udc80"])
+def test_a_cursor_with_what_is_no_text_is_refused(api: Api, text: str) -> None:
+    mark, *key = json.loads(base64.urlsafe_b64decode(f"{_cursor(api, '/currencies')}=="))
+    forged = base64.urlsafe_b64encode(json.dumps([mark, text, *key[1:]]).encode()).decode().rstrip("=")
+    assert "cursor" in api.get("/currencies", status=400, cursor=forged)["detail"]
 
 
 def test_a_cursor_may_be_used_with_another_limit(api: Api) -> None:

@@ -18,10 +18,6 @@ asgi_lifespan = "on"
 # Connections a worker accepts; requests beyond its threads wait in it, not in the kernel.
 worker_connections = 1000
 
-# Seconds an idle connection is kept: long enough for a page's next request, and no longer, because this worker
-# waits for idle connections, too, when it is told to stop.
-keepalive = 5
-
 # The service writes a line for each request itself, with the request id.
 accesslog = None
 

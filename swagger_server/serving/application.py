@@ -6,6 +6,7 @@ Every server calls differently: WSGI workers with (environ, start_response), ASG
 """
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import logging
@@ -214,12 +215,14 @@ class Application:
             if stream is None:
                 await send({"type": "http.response.body", "body": whole})
             else:
-                await self._send_stream(stream, client, send)
+                with client.may_be_gone():
+                    await self._send_stream(stream, client, send)
         finally:
             if stream is None:
                 response.close()
             else:
-                await asyncio.shield(stream.close())
+                with client.may_be_gone():
+                    await asyncio.shield(stream.close())
 
     async def _send_stream(self, stream: "_Stream", client: "_Client", send: Send) -> None:
         # Servers may swallow what is sent to a client that is gone: the stream would run to its end.
@@ -298,6 +301,16 @@ class _Client:
             pass
         self.is_gone = True
         self.give_up()
+
+    @contextlib.contextmanager
+    def may_be_gone(self) -> Iterator[None]:
+        """Errors within the block are nobody's business once the client is gone: its work was cancelled."""
+        try:
+            yield
+        except Exception as exc:
+            if not self.is_gone:
+                raise
+            log.debug("after the client had gone: %s", exc)
 
     def give_up(self) -> None:
         """Cancel the request's work."""

@@ -48,7 +48,8 @@ def ledger(
     request: pytest.FixtureRequest, ledger_database: Database, other_database: Database, tmp_path_factory: Any
 ) -> Iterator[Gunicorn]:
     """The second spec's service with one worker, under a WSGI and under an ASGI worker class."""
-    env = environment_for({"default": ledger_database, "other": other_database})
+    databases = {"default": ledger_database, "other": other_database}
+    env = environment_for(databases, SERVER_STATEMENT_TIMEOUT="2")
     arguments = ["-k", request.param, "-w", "1", "--threads", "8"]
     with start_gunicorn(*arguments, env=env, app=LEDGER) as service:
         yield service

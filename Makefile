@@ -17,7 +17,7 @@ run: $(VENV)/.run  ## Serve the Places API at http://127.0.0.1:8080 with a datab
 	@exec $(PY) -m swagger_server serve -w $(WORKERS) -b $(BIND)
 
 test: $(VENV)/.dev  ## Run all tests (ARGS="-k name" for some of them)
-	@$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev node_modules/.installed  ## Lint, types, and the spec's rules
 	$(PY) -m ruff check .

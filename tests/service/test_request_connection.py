@@ -9,9 +9,6 @@ import requests
 from tests.support.process import Gunicorn, wait_until
 from tests.support.servers import Database
 
-BACKENDS = """SELECT pid, state FROM pg_stat_activity
-    WHERE datname = %s AND application_name LIKE 'swagger_server worker %%'"""
-
 
 def names(database: Database) -> list[str]:
     return [name for (name,) in database.execute("SELECT name FROM entry ORDER BY number")]

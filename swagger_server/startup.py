@@ -58,7 +58,8 @@ def load_application(
 
 def _refuse(reason: str) -> NoReturn:
     line = " ".join(reason.split())
-    print(f"swagger_server: {line[:_LONGEST_LINE]}", file=sys.stderr)
+    # In one piece with its end: print() writes them apart, and another worker's line may come between.
+    sys.stderr.write(f"swagger_server: {line[:_LONGEST_LINE]}\n")
     sys.exit(_GUNICORN_HALTS)
 
 

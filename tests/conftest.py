@@ -10,6 +10,7 @@ import pytest
 
 from swagger_server.embedded import available
 from tests.support.containers import container_server
+from tests.support.filled import copy_of_filled, filled_cluster, remove_filled
 from tests.support.process import mentioning, wait_until
 from tests.support.servers import Database, PrivateServer, open_folder, temporary_database
 
@@ -18,6 +19,12 @@ _numbers = itertools.count(1)
 # A shell's background jobs start with SIGINT ignored, and so would every process that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """At the end of the run, not of each of its processes."""
+    if not hasattr(session.config, "workerinput"):
+        remove_filled()
 
 
 @pytest.fixture(scope="session")
@@ -42,29 +49,38 @@ def private_server() -> Iterator[PrivateServer]:
 
 
 @pytest.fixture(scope="session")
-def places(postgres: Database) -> Iterator[Database]:
+def places() -> Iterator[Database]:
     """A database with the schema and the sample data. Tests only read it."""
-    with temporary_database(postgres, f"places_{os.getpid()}") as loaded:
-        _load(loaded)
-        yield loaded
+    if _is_embedded():
+        with PrivateServer(cluster=filled_cluster()) as server:
+            yield server.database().sibling("places")
+    else:
+        with _server() as server, temporary_database(server, f"places_{os.getpid()}") as loaded:
+            _load(loaded)
+            yield loaded
 
 
 @pytest.fixture(scope="session")
 def embedded_environment() -> Iterator[dict[str, str | None]]:
-    """Variables for a service on an embedded database that the run shares: its first user has it filled."""
+    """Variables for a service on an embedded database with the places, which the run shares."""
     if reason := available():
         pytest.skip(reason)
     with open_folder() as folder:
         (folder / "empty.ini").touch()
+        copy_of_filled(folder / "data")
         yield {"EMBEDDED_DATA": str(folder / "data"), "SWAGGER_SERVER_CONFIG": str(folder / "empty.ini")}
         wait_until(lambda: not mentioning(str(folder)), explain=lambda: f"left: {mentioning(str(folder))}")
+
+
+def _is_embedded() -> bool:
+    return "TEST_DATABASE_URL" not in os.environ and available() is None
 
 
 @contextmanager
 def _server() -> Iterator[Database]:
     if url := os.environ.get("TEST_DATABASE_URL"):
         yield Database.from_url(url)
-    elif available() is None:
+    elif _is_embedded():
         with PrivateServer() as server:
             yield server.database()
     else:

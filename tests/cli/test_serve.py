@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from swagger_server.config import load_settings
 from swagger_server.prepare import prepare
 from swagger_server.schema import SCHEMA_VERSION
+from tests.support.filled import RACERS, filled_cluster, race_outcome
 from tests.support.process import (
     CHECKOUT,
     START_TIMEOUT,
@@ -22,11 +22,6 @@ from tests.support.process import (
 from tests.support.servers import Database, free_port
 
 from .support import Environment, interrupted, settings_for, started
-
-PREPARE = (
-    "from swagger_server import config, prepare; print(prepare.prepare(config.load_settings())['default'])"
-)
-RACERS = 3
 
 # How far the schema is, how many cities there are, when they were loaded; twice, preparing before each.
 STATE = """
@@ -45,32 +40,18 @@ for _ in range(2):
 @pytest.fixture(scope="module")
 def embedded(embedded_environment: Environment) -> Environment:
     """Variables that name an embedded database, which three processes at once have prepared."""
-    race(embedded_environment)
     return embedded_environment
 
 
-def race(env: Environment) -> None:
-    """Prepare the database in several processes, of which each finds it ready at the end."""
-    with ExitStack() as stack:
-        racers = [stack.enter_context(preparing(env)) for _ in range(RACERS)]
-        outputs = [racer.communicate(timeout=START_TIMEOUT) for racer in racers]
-    assert [racer.returncode for racer in racers] == [0] * RACERS, outputs
-    assert len({out for out, _ in outputs}) == 1
-    assert [err for _, err in outputs] == [""] * RACERS
+def test_racing_processes_each_find_the_database_ready() -> None:
+    filled_cluster()
+    statuses, outputs, errors = zip(*race_outcome(), strict=True)
+    assert statuses == (0,) * RACERS
+    assert len(set(outputs)) == 1
+    assert errors == ("",) * RACERS
 
 
-def preparing(env: Environment) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", PREPARE],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(env),
-        cwd=CHECKOUT,
-    )
-
-
-def test_racing_processes_prepare_one_database_and_the_next_changes_nothing(embedded: Environment) -> None:
+def test_who_prepares_a_database_that_is_ready_changes_nothing(embedded: Environment) -> None:
     command = [sys.executable, "-c", STATE]
     done = subprocess.run(
         command,

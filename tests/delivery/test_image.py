@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import requests
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.support.process import CHECKOUT, start_gunicorn
 from tests.support.servers import Database
 
+from .distributions import needed
 from .dockerfile import Instruction, copies_from_context, is_sent, stages
 
 DOCKERFILE = CHECKOUT / "Dockerfile"
@@ -104,7 +104,8 @@ def test_files_and_distributions_of_the_image_are_enough_to_serve(
 
 def _not_in_the_image() -> set[str]:
     """Modules that are here, for tests or for the embedded database, and that the image lacks."""
-    installed = _installed_by(CHECKOUT / "requirements-server.txt")
+    lines = (CHECKOUT / "requirements-server.txt").read_text().splitlines()
+    installed = needed(line for line in lines if line and not line.startswith(("#", "-")))
     owners = metadata.packages_distributions()
     hidden = {
         module
@@ -138,23 +139,3 @@ def _health(image: list[Instruction], address: str) -> int:
     assert program == "python"
     assert any(address in word for word in words)
     return subprocess.run([sys.executable, *words], capture_output=True, timeout=10).returncode
-
-
-def _installed_by(requirements: Path) -> set[str]:
-    """What `pip install -r` brings: the distributions named there, and what those need in turn."""
-    named = [line.split("#")[0].strip() for line in requirements.read_text().splitlines()]
-    waiting = [Requirement(line) for line in named if line and not line.startswith("-")]
-    seen: set[tuple[str, frozenset[str]]] = set()
-    while waiting:
-        requirement = waiting.pop()
-        key = (canonicalize_name(requirement.name), frozenset(requirement.extras))
-        if key not in seen:
-            seen.add(key)
-            wanted = [Requirement(text) for text in metadata.requires(requirement.name) or []]
-            waiting += [need for need in wanted if _applies(need, requirement.extras)]
-    return {name for name, _ in seen}
-
-
-def _applies(requirement: Requirement, extras: set[str]) -> bool:
-    marker = requirement.marker
-    return marker is None or any(marker.evaluate({"extra": extra}) for extra in {"", *extras})

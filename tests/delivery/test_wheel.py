@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import requests
 from tests.service.conftest import environment_for
 from tests.support.process import CHECKOUT, start_gunicorn
 from tests.support.servers import Database
+
+from .distributions import link, needed
 
 PYPROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
 
@@ -22,16 +25,23 @@ def requirements(name: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that holds nothing but the wheel and what it asks for."""
+    """The Python of an environment that holds nothing but the wheel and what it asks for.
+
+    The latter is linked to from here: pip took a minute to bring the same.
+    """
     folder = tmp_path_factory.mktemp("wheel")
     source, wheels, environment = folder / "source", folder / "wheels", folder / "environment"
     copy_of_the_project(source)
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(wheels), str(source))
-    run(sys.executable, "-m", "venv", str(environment))
+    run(sys.executable, "-m", "venv", "--without-pip", str(environment))
     python = environment / "bin" / "python"
     (wheel,) = wheels.iterdir()
-    constraints = str(CHECKOUT / "constraints.txt")
-    run(str(python), "-m", "pip", "install", "--quiet", "-c", constraints, str(wheel))
+    pip = (sys.executable, "-m", "pip", "--python", str(python))
+    run(*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel))
+    [packages] = environment.glob("lib/python*/site-packages")
+    [asked] = packages.glob("swagger_server-*.dist-info")
+    for name in needed(metadata.PathDistribution(asked).requires or []):
+        link(name, packages)
     return python
 
 

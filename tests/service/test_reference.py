@@ -1,6 +1,6 @@
 """The demonstration in pg_stat_activity: four workers, four backends, the same ones for ever."""
 
-import requests
+from urllib.request import urlopen
 
 from tests.service.conftest import LEDGER, environment_for
 from tests.support.process import start_gunicorn, wait_until
@@ -19,9 +19,8 @@ def test_four_workers_hold_four_backends_and_keep_them(ledger_database: Database
         assert len(at_start) == 4
         assert {name for _, _, name in at_start} == workers
         for calls in (8, 2000):
-            with requests.Session() as session:
-                for _ in range(calls):
-                    # Each call on a connection of its own, as it is with many clients, reaches any worker.
-                    headers = {"Connection": "close"}
-                    assert session.get(f"{service.url}/ledger/session", headers=headers, timeout=10).ok
+            for _ in range(calls):
+                # Each call on a connection of its own, as it is with many clients, reaches any worker.
+                with urlopen(f"{service.url}/ledger/session", timeout=10) as answer:
+                    assert answer.status == 200
             assert ledger_database.execute(BACKENDS, (ledger_database.name,)) == at_start

@@ -24,7 +24,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from swagger_server.embedded import binaries, cluster
-from swagger_server.embedded.account import Account, give, process_arguments, server_account
+from swagger_server.embedded.account import give, process_arguments, server_account
 from swagger_server.embedded.folders import state_folder
 
 START_TIMEOUT = 30.0  # seconds
@@ -87,10 +87,10 @@ class PrivateServer:
     ends.
     """
 
-    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, settings: Mapping[str, str] | None = None, cluster: Path | None = None) -> None:
         self.folder = scratch_folder()
         self._account = server_account(self.folder / "cluster")
-        self._data = _copy_of_template(self.folder / "cluster", self._account)
+        self._data = copy_of_cluster(cluster or _template(), self.folder / "cluster")
         give(self.folder, self._account)
         self.port = free_port()
         self._settings = self._all_settings(settings or {})
@@ -280,8 +280,10 @@ def _template() -> Path:
     return folder / "cluster"
 
 
-def _copy_of_template(target: Path, account: Account | None) -> Path:
-    shutil.copytree(_template(), target)
+def copy_of_cluster(source: Path, target: Path) -> Path:
+    """A cluster on which no server runs, copied for the account that a server of ours runs as."""
+    account = server_account(target)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(".s.PGSQL.*"))
     for folder, _, files in os.walk(target):
         give(Path(folder), account)
         for name in files:

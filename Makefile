@@ -2,13 +2,14 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+BENCH_VENV ?= .venv-bench
 WORKERS ?= 4
 BIND ?= 127.0.0.1:8080
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format screenshots clean
+.PHONY: help run test bench check format screenshots clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -18,6 +19,9 @@ run: $(VENV)/.run  ## Serve the Places API at http://127.0.0.1:8080 with a datab
 
 test: $(VENV)/.dev  ## Run all tests (ARGS="-k name" for some of them)
 	@$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+
+bench: $(BENCH_VENV)/.made  ## Measure the service beside others; most of an hour (needs wrk; ARGS="--rounds 3 ...")
+	@$(BENCH_VENV)/bin/python benchmarks/service.py $(ARGS)
 
 check: $(VENV)/.dev node_modules/.installed  ## Lint, types, and the spec's rules
 	$(PY) -m ruff check .
@@ -34,7 +38,7 @@ screenshots: $(VENV)/.dev  ## Take the README's pictures from the running servic
 	$(PY) scripts/make_screenshots.py
 
 clean:  ## Remove what the other targets made, but for the database in .postgres
-	rm -rf $(VENV) node_modules build dist *.egg-info .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH_VENV) node_modules build dist *.egg-info .mypy_cache .ruff_cache
 
 $(VENV)/.made:
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
@@ -48,6 +52,11 @@ $(VENV)/.run: $(VENV)/.made requirements.txt requirements-server.txt constraints
 $(VENV)/.dev: $(VENV)/.made requirements-dev.txt requirements.txt requirements-server.txt constraints.txt
 	$(PIP) -r requirements-dev.txt
 	@touch "$@" "$(VENV)/.run"
+
+$(BENCH_VENV)/.made: requirements-bench.txt requirements-dev.txt requirements.txt requirements-server.txt constraints.txt
+	$(PYTHON) -m venv "$(BENCH_VENV)"
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@touch "$@"
 
 node_modules/.installed: package.json package-lock.json
 	npm ci --silent --no-audit --no-fund

@@ -1,0 +1,83 @@
+"""The run: interleaved rounds of every service with every workload."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from benchmarks.harness import agreement
+from benchmarks.harness.database import Server, running_server
+from benchmarks.harness.load import Sample, measure
+from benchmarks.harness.results import Results, machine, today, versions
+from benchmarks.harness.services import Fleet, Service
+from benchmarks.harness.workloads import Workload, all_workloads
+
+_WARM_UP = 1.0  # seconds
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure. `seconds` is for each service, workload and number of connections in each round."""
+
+    rounds: int
+    seconds: float
+    connections: Sequence[int]
+    workloads: Sequence[str]
+    services: Sequence[Service]
+
+
+def run(plan: Plan) -> Results:
+    """Start everything, compare the answers, measure, and stop everything. BenchmarkError ends it at once."""
+    with running_server() as server, Fleet(server.environment()) as fleet:
+        known = all_workloads(server)
+        workloads = [known[name] for name in plan.workloads]
+        _compare(fleet, plan.services, workloads)
+        results = _empty_results(plan, workloads, server)
+        for round_ in range(plan.rounds + 1):
+            results.samples += _round(plan, fleet, server, workloads, round_)
+        results.memory = {s.name: memory for s in plan.services if (memory := fleet.memory(s)) is not None}
+        return results
+
+
+def _compare(fleet: Fleet, services: Sequence[Service], workloads: Sequence[Workload]) -> None:
+    for workload in workloads:
+        _say(f"comparing the answers: {workload.title}")
+        agreement.check(fleet, services, workload)
+
+
+def _empty_results(plan: Plan, workloads: Sequence[Workload], server: Server) -> Results:
+    return Results(
+        made=today(),
+        machine=machine(),
+        versions=versions(server.version),
+        services={service.name: service.title for service in plan.services},
+        workloads={workload.name: workload.title for workload in workloads},
+        ours=[service.name for service in plan.services if service.ours],
+        seconds=plan.seconds,
+    )
+
+
+def _round(
+    plan: Plan, fleet: Fleet, server: Server, workloads: Sequence[Workload], round_: int
+) -> Iterator[Sample]:
+    """One turn of everything. Round 0 warms up and yields nothing."""
+    for workload in workloads:
+        for connections in plan.connections if round_ else plan.connections[:1]:
+            for service in plan.services:
+                if workload.name in service.lacks:
+                    continue
+                seconds = plan.seconds if round_ else _WARM_UP
+                sample = measure(
+                    service, fleet, server, workload, connections=connections, seconds=seconds, round_=round_
+                )
+                if round_:
+                    _tell(sample)
+                    yield sample
+
+
+def _tell(sample: Sample) -> None:
+    what = f"round {sample.round}, {sample.workload}, {sample.connections} connections, {sample.service}"
+    _say(f"{what}: {sample.per_second:,.0f}/s" + (f" FAILED: {sample.fault}" if sample.fault else ""))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,99 @@
+"""The service under load, side by side with others that answer the same requests from the same tables.
+
+    python benchmarks/service.py --list                          what there is to measure
+    python benchmarks/service.py                                 all of it; most of an hour
+    python benchmarks/service.py --workloads lookup --peers ours,fastapi-tuned,floor --rounds 3
+    python benchmarks/service.py --from build/bench.json         tables and picture once more
+
+All services run at once, with two workers each, on one embedded PostgreSQL; wrk asks one after the other, so that
+each round gives every one of them the same machine. Before that all answers are compared. The tables go to
+standard output, the measurements to a file. Needs wrk and requirements-bench.txt. The exit status is 1 when an
+answer was wrong or missing.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.harness.errors import BenchmarkError
+from benchmarks.harness.load import require_wrk
+from benchmarks.harness.report import faults, report
+from benchmarks.harness.results import Results
+from benchmarks.harness.run import Plan, run
+from benchmarks.harness.services import SERVICES
+from benchmarks.harness.workloads import NAMES
+
+
+def main() -> int:
+    """Run what the command line asks for; the exit status."""
+    arguments = _parser().parse_args()
+    try:
+        if arguments.list:
+            print(_inventory())
+            return 0
+        return _publish(_results(arguments))
+    except BenchmarkError as error:
+        print(f"service.py: {error}", file=sys.stderr)
+        return 1
+
+
+def _inventory() -> str:
+    services = "\n".join(f"  {service.name:16} {service.title}" for service in SERVICES)
+    return f"services:\n{services}\nworkloads:\n  {', '.join(NAMES)}"
+
+
+def _results(arguments: argparse.Namespace) -> Results:
+    if arguments.source is not None:
+        return Results.read(arguments.source)
+    require_wrk()
+    services = [service for service in SERVICES if service.name in arguments.peers]
+    plan = Plan(arguments.rounds, arguments.seconds, arguments.connections, arguments.workloads, services)
+    results = run(plan)
+    results.write(arguments.results)
+    return results
+
+
+def _publish(results: Results) -> int:
+    print(report(results))
+    wrong = faults(results)
+    for line in wrong:
+        print(f"FAILED: {line}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--list", action="store_true", help="name the services and workloads, and end")
+    parser.add_argument("--rounds", type=int, default=5, help="(default: 5)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement (default: 4)")
+    parser.add_argument("--connections", type=_numbers, default=[16, 64], help="(default: 16,64)")
+    parser.add_argument("--workloads", type=_names_of(NAMES), default=list(NAMES), help="(default: all)")
+    names = [service.name for service in SERVICES]
+    parser.add_argument("--peers", type=_names_of(names), default=names, help="the services (default: all)")
+    parser.add_argument(
+        "--results", type=Path, default=Path("build/bench.json"), help="(default: build/bench.json)"
+    )
+    parser.add_argument("--from", dest="source", type=Path, help="read these results instead of measuring")
+    return parser
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _names_of(known: Sequence[str]) -> Callable[[str], list[str]]:
+    def names(text: str) -> list[str]:
+        given = text.split(",")
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: not among {', '.join(known)}")
+        return given
+
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

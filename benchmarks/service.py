@@ -18,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.harness import pgbench
 from benchmarks.harness.errors import BenchmarkError
 from benchmarks.harness.load import require_wrk
 from benchmarks.harness.report import faults, report
@@ -50,6 +51,9 @@ def _results(arguments: argparse.Namespace) -> Results:
         return Results.read(arguments.source)
     require_wrk()
     services = [service for service in SERVICES if service.name in arguments.peers]
+    if not pgbench.is_installed():
+        services = [service for service in services if service.commands]
+        print(pgbench.MISSING, file=sys.stderr)
     plan = Plan(arguments.rounds, arguments.seconds, arguments.connections, arguments.workloads, services)
     results = run(plan)
     results.write(arguments.results)

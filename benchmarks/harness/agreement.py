@@ -21,7 +21,7 @@ def check(fleet: Fleet, services: Sequence[Service], workload: Workload) -> None
     so that of `next` it only counts whether there is one. Of a 400 only the status, and of a write that it
     answers with a number.
     """
-    able = [service for service in services if workload.name not in service.lacks]
+    able = [service for service in services if service.commands and workload.name not in service.lacks]
     expected = [_ask(fleet, able[0], workload, request) for request in workload.requests] if able else []
     for service in able[1:]:
         for request, wanted in zip(workload.requests, expected, strict=True):

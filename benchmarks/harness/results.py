@@ -71,7 +71,7 @@ class Results:
     @property
     def foreign(self) -> float:
         """The share of the machine that was somebody else's, in the median of the measurements."""
-        return statistics.median(sample.foreign for sample in self.samples) if self.samples else 0.0
+        return statistics.median([sample.foreign for sample in self.samples if sample.p50_ms] or [0.0])
 
     def conditions(self) -> str:
         """When, where and how, in one line."""

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks.harness import agreement
+from benchmarks.harness import agreement, pgbench
 from benchmarks.harness.database import Server, running_server
 from benchmarks.harness.load import Sample, measure
 from benchmarks.harness.results import Results, machine, today, versions
@@ -60,18 +60,31 @@ def _round(
     plan: Plan, fleet: Fleet, server: Server, workloads: Sequence[Workload], round_: int
 ) -> Iterator[Sample]:
     """One turn of everything. Round 0 warms up and yields nothing."""
+    seconds = plan.seconds if round_ else _WARM_UP
     for workload in workloads:
         for connections in plan.connections if round_ else plan.connections[:1]:
             for service in plan.services:
-                if workload.name in service.lacks:
-                    continue
-                seconds = plan.seconds if round_ else _WARM_UP
-                sample = measure(
-                    service, fleet, server, workload, connections=connections, seconds=seconds, round_=round_
-                )
-                if round_:
-                    _tell(sample)
-                    yield sample
+                if workload.name not in service.lacks:
+                    sample = _measure(service, fleet, server, workload, connections, seconds, round_)
+                    if round_:
+                        _tell(sample)
+                        yield sample
+
+
+def _measure(
+    service: Service,
+    fleet: Fleet,
+    server: Server,
+    workload: Workload,
+    connections: int,
+    seconds: float,
+    round_: int,
+) -> Sample:
+    if service.commands:
+        return measure(
+            service, fleet, server, workload, connections=connections, seconds=seconds, round_=round_
+        )
+    return pgbench.measure(service, server, workload, connections=connections, seconds=seconds, round_=round_)
 
 
 def _tell(sample: Sample) -> None:

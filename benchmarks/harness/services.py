@@ -53,15 +53,25 @@ def _peer(name: str, title: str, module: str, *options: str, lacks: Iterable[str
     return Service(name, title, {"places": command, "ledger": command}, lacks=frozenset(lacks))
 
 
+TUNED, FLOOR = "fastapi-tuned", "floor"
+PGBENCH, PREPARED = "pgbench", "pgbench-prepared"
+_NO_LOOKUP = ("autocomplete", "list", "detail", "refused", "write")
+
 SERVICES = (
     _our_service("ours", "swagger_server, asgi worker"),
     _our_service("ours-uvicorn", "swagger_server, uvicorn worker", "-k", "uvicorn_worker.UvicornWorker"),
     _our_service("ours-gthread", "swagger_server, gthread", *_GTHREAD),
     _our_service("ours-sync", "swagger_server, sync", "-k", "sync"),
-    _peer("fastapi-tuned", "FastAPI + asyncpg, tuned", "fastapi_tuned", *_UVICORN),
-    _peer("floor", "bare ASGI + psycopg2 (the floor)", "floor", *_UVICORN, lacks=["refused"]),
+    _peer(TUNED, "FastAPI + asyncpg, tuned", "fastapi_tuned", *_UVICORN),
+    _peer("fastapi", "FastAPI + asyncpg, response models", "fastapi_idiomatic", *_UVICORN),
+    _peer("fastapi-threads", "FastAPI + psycopg_pool, sync endpoints", "fastapi_threads", *_UVICORN),
+    _peer("connexion", "Connexion's own stack, the same controllers", "connexion_documented", *_UVICORN),
+    _peer("flask", "Flask + psycopg2's pool, gthread", "flask_pool", *_GTHREAD),
+    _peer("flask-connect", "Flask, a connection for each request, gthread", "flask_connect", *_GTHREAD),
+    _peer(FLOOR, "bare ASGI + psycopg2, no checks: the floor", "floor", *_UVICORN, lacks=["refused"]),
+    Service(PGBENCH, "pgbench, the same statement", {}, lacks=frozenset(_NO_LOOKUP)),
+    Service(PREPARED, "pgbench, prepared", {}, lacks=frozenset(_NO_LOOKUP)),
 )
-TUNED, FLOOR = "fastapi-tuned", "floor"
 
 
 @dataclass

@@ -6,12 +6,11 @@ connection before it goes back to the pool is left out.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
 from fastapi import FastAPI, HTTPException, Request, Response
 
-from benchmarks.peers import middleware, pages, parameters, problems, sql
+from benchmarks.peers import asyncpg_steps, middleware, pages, parameters, problems, sql
 from benchmarks.peers.database import POOL_SIZE, asyncpg_arguments
 from swagger_server.search_key import search_key
 
@@ -43,13 +42,13 @@ problems.add_to(app)
 @app.get("/v1/airports/{code}")
 async def airport(request: Request, code: parameters.AirportCode) -> Response:
     """One airport."""
-    return _one(await _fetch(request.app.state.pool, sql.AIRPORT, {"code": code.upper()}))
+    return _one(await asyncpg_steps.fetch(request.app.state.pool, sql.AIRPORT, {"code": code.upper()}))
 
 
 @app.get("/v1/cities/{id}")
 async def city(request: Request, id: parameters.CityId) -> Response:
     """One city."""
-    return _one(await _fetch(request.app.state.pool, sql.CITY, {"id": id}))
+    return _one(await asyncpg_steps.fetch(request.app.state.pool, sql.CITY, {"id": id}))
 
 
 @app.get("/v1/cities")
@@ -65,13 +64,9 @@ async def cities(
     """A page of cities."""
     parameters.refuse_cursor(cursor)
     filters = parameters.filters(country, subdivision, min_population)
-    pool = request.app.state.pool
-    if q is None:
-        rows = await _fetch(pool, *sql.list_cities(limit, filters))
-        found = sql.Found(rows[:limit], rows[limit - 1][1:] if len(rows) > limit else None)
-    else:
-        async with pool.acquire() as connection:
-            found = await _run(connection, sql.search_cities(search_key(q), limit, filters))
+    steps = sql.list_cities(limit, filters) if q is None else sql.search_cities(search_key(q), limit, filters)
+    async with request.app.state.pool.acquire() as connection:
+        found = await asyncpg_steps.run(connection, steps)
     items = "[" + ",".join(row[0] for row in found.rows) + "]"
     url = pages.next_url(f"{request.base_url}v1/cities", request.query_params.multi_items(), found.after)
     return Response(pages.page(items, url), headers=pages.link(url), media_type=JSON)
@@ -80,36 +75,11 @@ async def cities(
 @app.post("/ledger/entries")
 async def create(request: Request, entry: parameters.Entry) -> Response:
     """Write one entry; a single statement is a transaction of its own."""
-    rows = await _fetch(request.app.state.pool, sql.INSERT, {"name": entry.name, "amount": entry.amount})
+    rows = await asyncpg_steps.fetch(request.app.state.pool, sql.INSERT, entry.model_dump())
     return Response(b'{"number":%d}' % rows[0][0], 201, media_type=JSON)
 
 
-def _one(rows: list[Any]) -> Response:
+def _one(rows: asyncpg_steps.Rows) -> Response:
     if not rows:
         raise HTTPException(404)
     return Response(rows[0][0].encode(), media_type=JSON)
-
-
-async def _fetch(connection: Any, text: str, params: dict[str, Any]) -> list[Any]:
-    """Of a pool or a connection."""
-    statement = sql.numbered(text)
-    return list(await connection.fetch(statement.sql, *(params[name] for name in statement.names)))
-
-
-async def _run(connection: Any, steps: sql.Steps) -> sql.Found:
-    try:
-        query = next(steps)
-        while True:
-            query = steps.send(await _fetch_after_settings(connection, *query))
-    except StopIteration as done:
-        found: sql.Found = done.value
-        return found
-
-
-async def _fetch_after_settings(connection: Any, text: str, params: dict[str, Any]) -> list[Any]:
-    settings, _ = sql.apart(text)
-    if not settings:
-        return await _fetch(connection, text, params)
-    async with connection.transaction():
-        await connection.execute(";".join(settings))
-        return await _fetch(connection, text, params)

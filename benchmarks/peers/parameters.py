@@ -1,7 +1,7 @@
 """What a request may carry, as the spec of our service has it: for FastAPI one by one, for Flask as models."""
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import HTTPException, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -57,7 +57,7 @@ class Entry(BaseModel):
     amount: Decimal
 
 
-def filters(country: str | None, subdivision: str | None, min_population: int | None) -> dict[str, object]:
+def filters(country: str | None, subdivision: str | None, min_population: int | None) -> dict[str, Any]:
     """The filters of a list of cities, as the statements take them."""
     return {
         "country": country and country.upper(),

@@ -75,10 +75,11 @@ def as_columns(sql: str) -> str:
     return sql.replace("row_to_json(item)::text", "item.*")
 
 
-def list_cities(limit: int, filters: Filters) -> Query:
+def list_cities(limit: int, filters: Filters) -> Steps:
     """The first page of the cities that pass the filters, the largest first."""
     sql = cities.CITIES.format(columns=cities._HIT, filters=narrowed(cities._FILTERS, filters))
-    return sql, {**filters, "fetch": limit + 1}
+    rows = yield sql, {**filters, "fetch": limit + 1}
+    return Found(rows[:limit], tuple(rows[limit - 1][-2:]) if len(rows) > limit else None)
 
 
 def search_cities(q: str, limit: int, filters: Filters) -> Steps:

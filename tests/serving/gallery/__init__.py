@@ -22,7 +22,6 @@ def gallery_app(validator_map: Mapping[str, Any] | None = None) -> connexion.Fla
     """The app: the gallery leniently at /gallery and strictly at /strict, /secured, and Swagger 2 at /old."""
     app = connexion.FlaskApp(__name__, specification_dir=HERE)
     app.app.secret_key = "for cookies of tests"
-    app.app.before_request_funcs.setdefault(None, [])
     _add_hooks(app.app)
     _add_signals(app.app)
     _add_pages(app.app)

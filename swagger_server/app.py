@@ -9,12 +9,9 @@ from typing import Any
 
 import connexion
 import werkzeug.exceptions
-from connexion.exceptions import ProblemException
-from connexion.lifecycle import ConnexionRequest, ConnexionResponse
 from connexion.options import SwaggerUIOptions
 from flask import Blueprint, Flask
 from psycopg2.extras import RealDictCursor
-from starlette.exceptions import HTTPException
 from werkzeug.sansio.response import Response
 
 from swagger_server import db, encoder, health
@@ -46,7 +43,9 @@ def create_app(
         _register_database(api.app, settings, name, arguments)
     for blueprint in (health.blueprint(schema), *blueprints):
         api.app.register_blueprint(blueprint)
-    handler = connexion_handler(api, retry=_retry_read if settings.server.retry_reads else _never)
+    retry = _retry_read if settings.server.retry_reads else _never
+    # The outermost layer answers errors: it makes some itself, and all are to look alike.
+    handler = connexion_handler(api, retry=retry, raise_errors=True)
     databases = db.databases(api.app).values()
     edge = with_edge(handler, settings.cors, settings.server, _allowed_methods(api.app), _is_secured(api))
     return Application(
@@ -77,8 +76,6 @@ def _connexion_app(settings: Settings, spec: Path) -> connexion.FlaskApp:
     # In the place of Connexion's, which keeps only status and text: no Location, no Retry-After.
     api.app.register_error_handler(werkzeug.exceptions.HTTPException, _answer_or_raise)
     api.add_api(spec.name, validator_map=VALIDATORS)
-    for kind in (Exception, HTTPException, ProblemException):
-        api.add_error_handler(kind, _raise_to_the_edge)
     return api
 
 
@@ -86,11 +83,6 @@ def _answer_or_raise(exc: werkzeug.exceptions.HTTPException) -> Response:
     """What Flask raises to answer with, a redirect or a response given to abort(), is the answer."""
     if exc.response is not None or (exc.code or 500) < 400:
         return exc.get_response()
-    raise exc
-
-
-async def _raise_to_the_edge(_request: ConnexionRequest, exc: Exception) -> ConnexionResponse:
-    """Let the outermost layer make the answer: it makes those of its own errors, too."""
     raise exc
 
 

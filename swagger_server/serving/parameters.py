@@ -269,8 +269,12 @@ class _Compiler:
 
     def _path(self, described: Description) -> _Parameter:
         key = _routed(described["name"])
-        # One with another name than the router's is not found by the URI parser: it stays as it is.
-        coerce = self._coerce(described, "path") if key == described["name"] else _unchanged
+        coerce = self._coerce(described, "path")
+        if key != described["name"]:
+            # The URI parser does not find one whose name is not the router's: it stays as it is.
+            if is_nullable(described):
+                raise _Uncovered
+            coerce = _unchanged
         return _Parameter(key, self._argument_name(key), coerce, _check(described), None)
 
     def _undescribed(self, part: str) -> _Parameter:

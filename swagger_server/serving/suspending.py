@@ -36,10 +36,15 @@ def suspending_paths(apis: Iterable[Any]) -> Callable[[Scope], bool]:
     return suspends
 
 
+def secures_asynchronously(api: Any) -> bool:
+    """Whether an API's security functions may wait: they are asynchronous, or ask another server."""
+    schemes = api.specification.security_schemes or {}
+    return bool(api.kwargs.get("security_map")) or any(map(_is_asynchronous, schemes.values()))
+
+
 def _prefixes(api: Any) -> list[str]:
     base = (api.base_path if api.base_path is not None else api.specification.base_path).rstrip("/")
-    schemes = api.specification.security_schemes or {}
-    if api.kwargs.get("security_map") or any(_is_asynchronous(scheme) for scheme in schemes.values()):
+    if secures_asynchronously(api):
         return [f"{base}/"]
     config = SwaggerUIConfig(api.kwargs.get("swagger_ui_options"), oas_version=api.specification.version)
     return [f"{base}{config.swagger_ui_path.rstrip('/')}"] if config.swagger_ui_available else []

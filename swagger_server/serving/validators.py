@@ -26,14 +26,17 @@ class StrictJsonBody(JSONRequestBodyValidator):  # type: ignore[misc]  # Connexi
 
     async def _parse(self, stream: AsyncIterator[bytes], scope: Scope) -> Any:  # noqa: ARG002
         raw = b"".join([chunk async for chunk in stream])
-        if not raw:
-            return None
-        try:
-            return json.loads(raw.decode(self._encoding), parse_constant=_refuse)
-        except (UnicodeDecodeError, LookupError):
-            raise BadRequestProblem(detail=f"The request body is not valid {self._encoding}.") from None
-        except (ValueError, RecursionError) as exc:
-            raise BadRequestProblem(detail=f"The request body is not valid JSON: {exc}.") from None
+        return parse_json(raw, self._encoding) if raw else None
+
+
+def parse_json(raw: bytes, encoding: str) -> Any:
+    """The value of a JSON text; BadRequestProblem, with the reason, where it is none."""
+    try:
+        return json.loads(raw.decode(encoding), parse_constant=_refuse)
+    except (UnicodeDecodeError, LookupError):
+        raise BadRequestProblem(detail=f"The request body is not valid {encoding}.") from None
+    except (ValueError, RecursionError) as exc:
+        raise BadRequestProblem(detail=f"The request body is not valid JSON: {exc}.") from None
 
 
 def _refuse(name: str) -> NoReturn:

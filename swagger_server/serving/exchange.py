@@ -1,0 +1,57 @@
+"""One request on its way through an ASGI application that runs on the calling thread."""
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from swagger_server.serving.messages import Request, Response, Scope
+
+_KEY = "swagger_server.exchange"
+"""The scope's extension under which the far end of the stack finds the request it works for."""
+
+
+class Exchange:
+    """Gives an application the request, whose body is in memory, and keeps what it answers."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.flask_body: Iterable[bytes] | None = None
+        """What Flask streams, around the application."""
+        self.close: Callable[[], None] = lambda: None
+        self.error: Exception | None = None
+        self._status = 500
+        self._headers: list[tuple[str, str]] = []
+        self._sent: list[bytes] = []
+        self._body_given = False
+
+    @classmethod
+    def of(cls, scope: Scope) -> "Exchange":
+        """The exchange that a scope belongs to."""
+        exchange: Exchange = scope["extensions"][_KEY]
+        return exchange
+
+    async def run(self, app: Callable[..., Awaitable[None]]) -> None:
+        """Call an ASGI application."""
+        scope = self.request.scope
+        scope.setdefault("extensions", {})[_KEY] = self
+        await app(scope, self.receive, self.send)
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """ASGI's receive: all of the body at once."""
+        if self._body_given:
+            return {"type": "http.disconnect"}
+        self._body_given = True
+        return {"type": "http.request", "body": self.request.body, "more_body": False}
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """ASGI's send."""
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            self._headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in message["headers"]]
+        else:
+            self._sent.append(message.get("body", b""))
+
+    def response(self) -> Response:
+        """What was answered."""
+        if self.flask_body is None:
+            return Response(self._status, self._headers, self._sent)
+        return Response(self._status, self._headers, self.flask_body, self.close)

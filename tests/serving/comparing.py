@@ -55,8 +55,12 @@ def _body(answer: Answer) -> Any:
 
 def _leave_words_out(problem: dict[str, Any], answer: Answer) -> None:
     detail = problem.get("detail") or ""
-    if answer.status == 400 and not answer.events:
+    if answer.status == 400 and not _reached_flask(answer):
         assert detail
         problem["detail"] = "in our own words"
     elif detail.startswith(_RESPONSE_REFUSED):
         problem["detail"] = _RESPONSE_REFUSED
+
+
+def _reached_flask(answer: Answer) -> bool:
+    return any(name == "signal" for name, _values in answer.events)

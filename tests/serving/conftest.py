@@ -17,6 +17,7 @@ from swagger_server.serving import VALIDATORS, Application, connexion_handler
 from tests.serving.comparing import assert_length_is_right, comparable
 from tests.serving.differences import INDISTINCT_IN_WSGI, UNCHECKED_FORMATS, expected_of
 from tests.serving.gallery import gallery_app
+from tests.serving.gallery.record import note_signals
 from tests.serving.sides import Answer, Call, Side, asgi_side, wsgi_side
 
 
@@ -66,6 +67,8 @@ def gallery(event_loop: asyncio.Runner) -> Sides:
 
 def sides_of(reference: connexion.FlaskApp, ours: connexion.FlaskApp, runner: asyncio.Runner) -> Sides:
     """Two apps that are alike, the first to be run by Connexion and the second by this project."""
+    for app in (reference, ours):
+        note_signals(app.app)
     application = Application(connexion_handler(ours), threads=2, max_body=10_000_000)
     return Sides(
         _unmended(asgi_side(reference, runner)),

@@ -23,7 +23,6 @@ def gallery_app(validator_map: Mapping[str, Any] | None = None) -> connexion.Fla
     app = connexion.FlaskApp(__name__, specification_dir=HERE)
     app.app.secret_key = "for cookies of tests"
     _add_hooks(app.app)
-    _add_signals(app.app)
     _add_pages(app.app)
     options: dict[str, Any] = {} if validator_map is None else {"validator_map": validator_map}
     app.add_api("gallery.yaml", **options)
@@ -83,23 +82,6 @@ def _add_hooks(app: flask.Flask) -> None:
     def answer(exc: FlaskError) -> Any:
         note("flask's error handler", exc=exc)
         return {"flask": str(exc)}, 423
-
-
-def _add_signals(app: flask.Flask) -> None:
-    for name in (
-        "appcontext_pushed",
-        "request_started",
-        "request_finished",
-        "got_request_exception",
-        "request_tearing_down",
-        "appcontext_tearing_down",
-        "appcontext_popped",
-    ):
-
-        def hear(_sender: flask.Flask, name: str = name, **kwargs: Any) -> None:
-            note("signal", name=name, carries=sorted(kwargs))
-
-        getattr(flask, name).connect(hear, app, weak=False)
 
 
 def _add_pages(app: flask.Flask) -> None:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import flask
 from werkzeug.datastructures import FileStorage
 
 _events: ContextVar[list[Any]] = ContextVar("events")
@@ -36,3 +37,21 @@ def described(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return kind, [described(item) for item in value]
     return kind, repr(value)
+
+
+def note_signals(app: flask.Flask) -> None:
+    """Note Flask's signals, by which it is known whether a request reached the Flask app."""
+    for name in (
+        "appcontext_pushed",
+        "request_started",
+        "request_finished",
+        "got_request_exception",
+        "request_tearing_down",
+        "appcontext_tearing_down",
+        "appcontext_popped",
+    ):
+
+        def hear(_sender: flask.Flask, name: str = name, **kwargs: Any) -> None:
+            note("signal", name=name, carries=sorted(kwargs))
+
+        getattr(flask, name).connect(hear, app, weak=False)

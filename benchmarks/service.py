@@ -3,12 +3,13 @@
     python benchmarks/service.py --list                          what there is to measure
     python benchmarks/service.py                                 all of it; most of an hour
     python benchmarks/service.py --workloads lookup --peers ours,fastapi-tuned,floor --rounds 3
+    python benchmarks/service.py --growth                        our service, from 16 to 512 connections
     python benchmarks/service.py --from build/bench.json         tables and picture once more
 
 All services run at once, with two workers each, on one embedded PostgreSQL; wrk asks one after the other, so that
 each round gives every one of them the same machine. Before that all answers are compared. The tables go to
-standard output, the measurements to a file. Needs wrk and requirements-bench.txt. The exit status is 1 when an
-answer was wrong or missing.
+standard output, the measurements to a file, the picture beside it. Needs wrk and requirements-bench.txt. The exit
+status is 1 when an answer was wrong or missing, or when growth costs more than it may.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.harness import pgbench
+from benchmarks.harness import growth, pgbench, picture
 from benchmarks.harness.errors import BenchmarkError
 from benchmarks.harness.load import require_wrk
 from benchmarks.harness.report import faults, report
@@ -26,6 +27,8 @@ from benchmarks.harness.results import Results
 from benchmarks.harness.run import Plan, run
 from benchmarks.harness.services import SERVICES
 from benchmarks.harness.workloads import NAMES
+
+_FOLDER = Path("build")
 
 
 def main() -> int:
@@ -35,7 +38,7 @@ def main() -> int:
         if arguments.list:
             print(_inventory())
             return 0
-        return _publish(_results(arguments))
+        return _grow(arguments) if arguments.growth else _compare(arguments)
     except BenchmarkError as error:
         print(f"service.py: {error}", file=sys.stderr)
         return 1
@@ -46,23 +49,48 @@ def _inventory() -> str:
     return f"services:\n{services}\nworkloads:\n  {', '.join(NAMES)}"
 
 
-def _results(arguments: argparse.Namespace) -> Results:
-    if arguments.source is not None:
-        return Results.read(arguments.source)
-    require_wrk()
+def _compare(arguments: argparse.Namespace) -> int:
+    results = _read_or_make(arguments, "bench", lambda: run(_plan(arguments)))
+    print(report(results))
+    _draw(arguments, "bench", picture.comparison(results))
+    return _end_with(faults(results))
+
+
+def _grow(arguments: argparse.Namespace) -> int:
+    results = _read_or_make(
+        arguments,
+        "bench-growth",
+        lambda: growth.grow(arguments.peers[0], arguments.rounds, arguments.seconds),
+    )
+    print(growth.table(results))
+    _draw(arguments, "bench-growth", picture.growth(results))
+    return _end_with([*faults(results), *growth.misses(results)])
+
+
+def _plan(arguments: argparse.Namespace) -> Plan:
     services = [service for service in SERVICES if service.name in arguments.peers]
     if not pgbench.is_installed():
         services = [service for service in services if service.commands]
         print(pgbench.MISSING, file=sys.stderr)
-    plan = Plan(arguments.rounds, arguments.seconds, arguments.connections, arguments.workloads, services)
-    results = run(plan)
-    results.write(arguments.results)
+    return Plan(arguments.rounds, arguments.seconds, arguments.connections, arguments.workloads, services)
+
+
+def _read_or_make(arguments: argparse.Namespace, name: str, make: Callable[[], Results]) -> Results:
+    if arguments.source is not None:
+        return Results.read(arguments.source)
+    require_wrk()
+    results = make()
+    results.write(arguments.results or _FOLDER / f"{name}.json")
     return results
 
 
-def _publish(results: Results) -> int:
-    print(report(results))
-    wrong = faults(results)
+def _draw(arguments: argparse.Namespace, name: str, drawn: str) -> None:
+    path: Path = arguments.picture or _FOLDER / f"{name}.svg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(drawn)
+
+
+def _end_with(wrong: list[str]) -> int:
     for line in wrong:
         print(f"FAILED: {line}", file=sys.stderr)
     return 1 if wrong else 0
@@ -78,8 +106,10 @@ def _parser() -> argparse.ArgumentParser:
     names = [service.name for service in SERVICES]
     parser.add_argument("--peers", type=_names_of(names), default=names, help="the services (default: all)")
     parser.add_argument(
-        "--results", type=Path, default=Path("build/bench.json"), help="(default: build/bench.json)"
+        "--growth", action="store_true", help="the first of --peers alone, as connections grow"
     )
+    parser.add_argument("--results", type=Path, help="(default: build/bench.json or build/bench-growth.json)")
+    parser.add_argument("--picture", type=Path, help="(default: build/bench.svg or build/bench-growth.svg)")
     parser.add_argument("--from", dest="source", type=Path, help="read these results instead of measuring")
     return parser
 

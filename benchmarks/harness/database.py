@@ -1,6 +1,7 @@
 """One PostgreSQL for all services: an embedded one with the places, and the ledger for the writes."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ _SETTINGS = {"max_connections": "1000", "fsync": "on", "full_page_writes": "on"}
 _LEDGER = (
     "CREATE TABLE entry (number serial PRIMARY KEY, name text NOT NULL, amount numeric CHECK (amount > 0))"
 )
+
+
+_PATIENCE = 5.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,16 @@ class Server:
     def version(self) -> str:
         """Such as "18.6"."""
         return str(self.rows("SHOW server_version")[0][0]).split(" ")[0]
+
+    def sessions(self) -> int:
+        """How many processes serve it."""
+        return len(self.process.children())
+
+    def wait_until_sessions_end(self, left: int) -> None:
+        """Wait until the server has counted those in that ended, and `left` remain; a few milliseconds."""
+        deadline = time.monotonic() + _PATIENCE
+        while self.sessions() > left and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def cpu_seconds(self) -> float:
         """Spent so far by the server and all its sessions, those included that have ended."""

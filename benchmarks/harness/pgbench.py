@@ -21,7 +21,8 @@ MISSING = (
     "pgbench is not installed: the database's own limit is left out (Debian: apt-get install postgresql)"
 )
 _MODES = {PGBENCH: "simple", PREPARED: "prepared"}
-_MOST_SCRIPTS = 50
+# Each session plans each script's statement once.
+_MOST_SCRIPTS = 10
 
 
 def is_installed() -> bool:
@@ -33,11 +34,12 @@ def measure(
     service: Service, server: Server, workload: Workload, *, connections: int, seconds: float, round_: int
 ) -> Sample:
     """Run the lookups of the workload for a while."""
-    before = server.cpu_seconds()
+    sessions, before = server.sessions(), server.cpu_seconds()
     with tempfile.TemporaryDirectory(prefix="pgbench-") as folder:
         told = _run(
             server, _scripts(server, workload, Path(folder)), _MODES[service.name], connections, seconds
         )
+    server.wait_until_sessions_end(sessions)
     spent = server.cpu_seconds() - before
     requests = int(_number(r"actually processed: (\d+)", told))
     return Sample(

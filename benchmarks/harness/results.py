@@ -12,7 +12,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.harness.database import Server
 from benchmarks.harness.load import Sample
+from benchmarks.harness.services import Service
+from benchmarks.harness.workloads import Workload
 
 _PACKAGES = (
     "connexion",
@@ -102,12 +105,22 @@ def median_ratio(samples: Sequence[Sample], service: str, base: str, value: Valu
     return statistics.median(ratios) if ratios else None
 
 
-def today() -> str:
-    """The date, in UTC."""
-    return datetime.now(UTC).date().isoformat()
+def begin(
+    services: Sequence[Service], workloads: Sequence[Workload], seconds: float, server: Server
+) -> Results:
+    """Results without measurements yet, made today on this machine."""
+    return Results(
+        made=datetime.now(UTC).date().isoformat(),
+        machine=_machine(),
+        versions=_versions(server.version),
+        services={service.name: service.title for service in services},
+        workloads={workload.name: workload.title for workload in workloads},
+        ours=[service.name for service in services if service.ours],
+        seconds=seconds,
+    )
 
 
-def machine() -> str:
+def _machine() -> str:
     """Processor, cores, memory and system."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
@@ -115,7 +128,7 @@ def machine() -> str:
     )
 
 
-def versions(database: str) -> dict[str, str]:
+def _versions(database: str) -> dict[str, str]:
     """Of everything that had a part in it."""
     packages = {name: version(name) for name in _PACKAGES}
     return {"Python": platform.python_version(), "PostgreSQL": database, "wrk": _wrk_version(), **packages}

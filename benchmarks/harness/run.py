@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from benchmarks.harness import agreement, pgbench
 from benchmarks.harness.database import Server, running_server
 from benchmarks.harness.load import Sample, measure
-from benchmarks.harness.results import Results, machine, today, versions
+from benchmarks.harness.results import Results, begin
 from benchmarks.harness.services import Fleet, Service
 from benchmarks.harness.workloads import Workload, all_workloads
 
@@ -31,7 +31,7 @@ def run(plan: Plan) -> Results:
         known = all_workloads(server)
         workloads = [known[name] for name in plan.workloads]
         _compare(fleet, plan.services, workloads)
-        results = _empty_results(plan, workloads, server)
+        results = begin(plan.services, workloads, plan.seconds, server)
         for round_ in range(plan.rounds + 1):
             results.samples += _round(plan, fleet, server, workloads, round_)
         results.memory = {s.name: memory for s in plan.services if (memory := fleet.memory(s)) is not None}
@@ -42,18 +42,6 @@ def _compare(fleet: Fleet, services: Sequence[Service], workloads: Sequence[Work
     for workload in workloads:
         _say(f"comparing the answers: {workload.title}")
         agreement.check(fleet, services, workload)
-
-
-def _empty_results(plan: Plan, workloads: Sequence[Workload], server: Server) -> Results:
-    return Results(
-        made=today(),
-        machine=machine(),
-        versions=versions(server.version),
-        services={service.name: service.title for service in plan.services},
-        workloads={workload.name: workload.title for workload in workloads},
-        ours=[service.name for service in plan.services if service.ours],
-        seconds=plan.seconds,
-    )
 
 
 def _round(

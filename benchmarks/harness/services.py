@@ -68,7 +68,7 @@ SERVICES = (
     _peer("connexion", "Connexion's own stack, the same controllers", "connexion_documented", *_UVICORN),
     _peer("flask", "Flask + psycopg2's pool, gthread", "flask_pool", *_GTHREAD),
     _peer("flask-connect", "Flask, a connection for each request, gthread", "flask_connect", *_GTHREAD),
-    _peer(FLOOR, "bare ASGI + psycopg2, no checks: the floor", "floor", *_UVICORN, lacks=["refused"]),
+    _peer(FLOOR, "bare ASGI + psycopg2 (the floor)", "floor", *_UVICORN, lacks=["refused"]),
     Service(PGBENCH, "pgbench, the same statement", {}, lacks=frozenset(_NO_LOOKUP)),
     Service(PREPARED, "pgbench, prepared", {}, lacks=frozenset(_NO_LOOKUP)),
 )

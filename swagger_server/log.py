@@ -4,11 +4,12 @@ Owns the root logger's handler. What is logged, and at which level, is for the m
 travel as `extra={...}` and come out as key=value, or as members of the JSON object.
 """
 
+import functools
 import json
 import logging
+import re
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
@@ -81,17 +82,22 @@ def _add_request_id(record: logging.LogRecord) -> bool:
 
 def _timestamp(record: logging.LogRecord) -> str:
     """ISO 8601 in UTC with milliseconds."""
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z"
+    return f"{_to_the_second(int(record.created))}.{int(record.msecs):03d}Z"
 
 
-def _fields(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
-    return ((name, value) for name, value in record.__dict__.items() if name not in _NO_FIELD)
+@functools.lru_cache(maxsize=8)
+def _to_the_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
-def _unsaid_fields(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
+def _fields(record: logging.LogRecord) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in record.__dict__.items() if name not in _NO_FIELD]
+
+
+def _unsaid_fields(record: logging.LogRecord) -> list[tuple[str, Any]]:
     """The fields that the message does not hold already, as one of its arguments."""
-    said = record.args if isinstance(record.args, tuple) else ()
-    return ((name, value) for name, value in _fields(record) if not any(value is arg for arg in said))
+    said = set(map(id, record.args)) if isinstance(record.args, tuple) else ()
+    return [(name, value) for name, value in _fields(record) if id(value) not in said]
 
 
 class _Text(logging.Formatter):
@@ -116,7 +122,7 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _printable(text: str) -> str:
-    return text.translate(_ESCAPED).replace("\n", "\n    ")
+    return text if text.isprintable() else text.translate(_ESCAPED).replace("\n", "\n    ")
 
 
 def _value(value: Any) -> str:
@@ -126,8 +132,10 @@ def _value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
     text = str(value)
-    plain = text.isprintable() and not any(char in text for char in ' "=') and text != ""
-    return text if plain else json.dumps(text)
+    return text if text.isprintable() and _ONE_WORD.fullmatch(text) else json.dumps(text)
+
+
+_ONE_WORD = re.compile(r'[^ "=]+')
 
 
 class _Json(JsonFormatter):

@@ -85,4 +85,6 @@ class Access:
         }
         if self._aborted:
             fields["aborted"] = "yes"
-        log.log(level, "%s %s %s", self.method, self.request.path, status, extra=fields)
+        # Made here, and not by log.log(), which would look for the line of code that it was called from.
+        message = ("%s %s %s", (self.method, self.request.path, status))
+        log.handle(log.makeRecord(log.name, level, "", 0, *message, None, extra=fields))

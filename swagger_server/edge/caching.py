@@ -47,6 +47,6 @@ def answer_not_modified(request: Request, response: Response) -> bool:
     if is_resource_modified({"REQUEST_METHOD": "GET", "HTTP_IF_NONE_MATCH": has}, etag=etag):
         return False
     response.status = 304
-    response.headers = [(name, value) for name, value in response.headers if name.lower() in _KEPT_BY_304]
+    response.headers.keep(_KEPT_BY_304)
     response.body = []
     return True

@@ -4,8 +4,10 @@ flask-cors makes the decisions; they are applied from out here so that errors ma
 app is reached carry the headers too.
 """
 
+import functools
+
 from flask_cors.core import DEFAULT_OPTIONS, get_cors_headers, serialize_options
-from werkzeug.datastructures import EnvironHeaders
+from werkzeug.datastructures import EnvironHeaders, Headers
 
 from swagger_server.config import CorsSettings
 from swagger_server.serving import Request, Response
@@ -29,12 +31,23 @@ class Cors:
                 "always_send": settings.origins == ("*",),
             }
         )
+        # But for a preflight the decision depends on the origin alone.
+        self._headers_for = functools.lru_cache(maxsize=256)(
+            lambda origin: self._decide(Headers({"Origin": origin} if origin else {}), "GET")
+        )
         self._varies = settings.origins != ("*",) or settings.credentials
 
     def apply(self, request: Request, method: str, response: Response) -> None:
         """Add the headers that a page of the request's origin needs, if it may read the answer."""
-        for name, value in get_cors_headers(self._options, EnvironHeaders(request.environ), method).items():
-            if name != "Vary":
-                response.set_header(name, str(value))
+        if method == "OPTIONS":
+            headers = self._decide(Headers(EnvironHeaders(request.environ)), method)
+        else:
+            headers = self._headers_for(request.header("origin"))
+        for name, value in headers:
+            response.set_header(name, value)
         if self._varies:
             response.vary("Origin")
+
+    def _decide(self, headers: Headers, method: str) -> list[tuple[str, str]]:
+        decided = get_cors_headers(self._options, headers, method)
+        return [(name, str(value)) for name, value in decided.items() if name != "Vary"]

@@ -11,7 +11,7 @@ import contextvars
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from swagger_server.serving import translate
@@ -27,15 +27,12 @@ from swagger_server.serving.messages import (
     ServerBusy,
 )
 from swagger_server.serving.reasons import status_line
+from swagger_server.serving.threads import GaveUp, Job, RequestThreads
 
 log = logging.getLogger(__name__)
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
-
-
-_PATIENCE = 0.2
-"""Seconds after which a request counts as slow, so that its client is watched."""
 
 
 class Application:
@@ -70,7 +67,7 @@ class Application:
         self._immediate = dict(immediate or {})
         self._on_start = on_start
         self._on_stop = on_stop
-        self._executor: ThreadPoolExecutor | None = None
+        self._request_threads: RequestThreads | None = None
         self._stream_executor: ThreadPoolExecutor | None = None
 
     def __call__(self, *args: Any) -> Any:
@@ -98,7 +95,7 @@ class Application:
     def wsgi(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer on the calling thread."""
         response = self._answer(self._read_wsgi(environ))
-        start_response(status_line(response.status), response.headers)
+        start_response(status_line(response.status), list(response.headers))
         return _Body(response)
 
     def _read_wsgi(self, environ: Environ) -> Request:
@@ -121,12 +118,14 @@ class Application:
 
     def _answer(self, request: Request) -> Response:
         handler = self._immediate.get(request.path, self.handler)
+        self._deadlines.begin(request)
         try:
-            with self._deadlines.watching(request):
-                return handler(request)
+            return handler(request)
         except Exception:
             log.exception("%s %s", request.method, request.path)
             return Response(500, [("Content-Type", "text/plain")], [b"Internal Server Error"])
+        finally:
+            self._deadlines.end(request)
 
     # ASGI
 
@@ -144,60 +143,50 @@ class Application:
         request = await self._read_asgi(scope, receive)
         if request is None:
             return
-        # One context for all the pieces of a request, on whichever threads they run.
-        context = contextvars.copy_context()
-        client = _Client(receive, request)
+        job = _RequestJob(self._answer, request, receive)
         try:
             if request.path in self._immediate:
-                response = context.run(self._answer, request)
+                response = job.call()
             else:
-                response = await self._on_thread(request, context, client)
-            await self._send(response, context, client, send)
+                response = await self._on_thread(job)
+            await self._send(response, job, send)
         finally:
-            client.forget()
+            job.client.forget()
 
     async def _read_asgi(self, scope: Scope, receive: Receive) -> Request | None:
-        chunks, length, refusal = [], 0, None
-        more = True
-        while more:
+        body: bytes | None = b""
+        if _may_have_body(scope):
+            body = await self._read_body(receive)
+        if body is None:
+            return None
+        refusal = BodyTooLarge(self._max_body) if len(body) > self._max_body else None
+        body = b"" if refusal else body
+        scope = {**scope, "path": translate.origin_form(scope["path"]), "asgi": translate.IN_MEMORY}
+        environ = translate.environ_from_scope(scope, body)
+        scope["headers"] = _with_length(scope["headers"], environ)
+        return Request(environ, scope, body, refusal)
+
+    async def _read_body(self, receive: Receive) -> bytes | None:
+        """The body, of which no more is read once it is too large; None where the client has gone."""
+        chunks, length, more = [], 0, True
+        while more and length <= self._max_body:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return None
             chunks.append(message.get("body", b""))
             length += len(chunks[-1])
             more = message.get("more_body", False)
-            if length > self._max_body:
-                chunks, more, refusal = [], False, BodyTooLarge(self._max_body)
-        body = b"".join(chunks)
-        scope = {**scope, "path": translate.origin_form(scope["path"]), "asgi": translate.IN_MEMORY}
-        environ = translate.environ_from_scope(scope, body)
-        scope["headers"] = _with_length(scope["headers"], environ)
-        return Request(environ, scope, body, refusal)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    async def _on_thread(self, request: Request, context: contextvars.Context, client: "_Client") -> Response:
-        submitted = self._threads_of_this_process().submit(context.run, self._answer, request)
-        # A future that no thread has begun with can still be cancelled; any other one stays as it is.
-        patience = asyncio.get_running_loop().call_later(self._max_wait, submitted.cancel)
-        client.watch_after(_PATIENCE)
+    async def _on_thread(self, job: "_RequestJob") -> Response:
+        if self._request_threads is None:
+            # Made on first use: threads would not survive the fork of a preloaded application.
+            self._request_threads = RequestThreads(self._threads, self._max_wait)
         try:
-            return await asyncio.shield(asyncio.wrap_future(submitted))
-        except asyncio.CancelledError:
-            if submitted.cancelled():
-                request.refusal = ServerBusy(self._max_wait)
-                return context.run(self._answer, request)
-            # The server gives the request up. A handler that runs comes to its end, its response is not sent.
-            if not submitted.cancel():
-                submitted.add_done_callback(_discard)
-                client.give_up()
-            raise
-        finally:
-            patience.cancel()
-
-    def _threads_of_this_process(self) -> ThreadPoolExecutor:
-        # Made on first use: threads would not survive the fork of a preloaded application.
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="request")
-        return self._executor
+            return await self._request_threads.run(job)
+        except GaveUp:
+            job.request.refusal = ServerBusy(self._max_wait)
+            return job.call()
 
     def _threads_for_streams(self) -> ThreadPoolExecutor:
         # Of their own: requests that wait for the connections of streams must not keep these from going on.
@@ -205,26 +194,32 @@ class Application:
             self._stream_executor = ThreadPoolExecutor(self._threads, thread_name_prefix="stream")
         return self._stream_executor
 
-    async def _send(
-        self, response: Response, context: contextvars.Context, client: "_Client", send: Send
-    ) -> None:
+    async def _send(self, response: Response, job: "_RequestJob", send: Send) -> None:
+        start = {"type": "http.response.start", "status": response.status, "headers": _raw(response)}
         whole = response.whole
-        stream = _Stream(response, context, self._threads_for_streams) if whole is None else None
+        if whole is None:
+            await self._send_stream(
+                start, _Stream(response, job.context, self._threads_for_streams), job.client, send
+            )
+            return
         try:
-            await send({"type": "http.response.start", "status": response.status, "headers": _raw(response)})
-            if stream is None:
-                await send({"type": "http.response.body", "body": whole})
-            else:
-                with client.may_be_gone():
-                    await self._send_stream(stream, client, send)
+            await send(start)
+            await send({"type": "http.response.body", "body": whole})
         finally:
-            if stream is None:
-                response.close()
-            else:
-                with client.may_be_gone():
-                    await asyncio.shield(stream.close())
+            response.close()
 
-    async def _send_stream(self, stream: "_Stream", client: "_Client", send: Send) -> None:
+    async def _send_stream(
+        self, start: Mapping[str, Any], stream: "_Stream", client: "_Client", send: Send
+    ) -> None:
+        try:
+            await send(start)
+            with client.may_be_gone():
+                await self._send_pieces(stream, client, send)
+        finally:
+            with client.may_be_gone():
+                await asyncio.shield(stream.close())
+
+    async def _send_pieces(self, stream: "_Stream", client: "_Client", send: Send) -> None:
         # Servers may swallow what is sent to a client that is gone: the stream would run to its end.
         client.watch()
         while (chunk := await stream.next()) is not None:
@@ -277,24 +272,48 @@ class _Stream:
         return loop.run_in_executor(self._threads(), self._context.run, function, *args)
 
 
+class _RequestJob(Job[Response]):
+    """A request under way, and one context for all its pieces, on whichever threads they run."""
+
+    __slots__ = ("_function", "client", "context", "request")
+
+    def __init__(self, function: Handler, request: Request, receive: Receive) -> None:
+        super().__init__()
+        self._function = function
+        self.request = request
+        self.context = contextvars.copy_context()
+        self.client = _Client(receive, request)
+
+    def call(self) -> Response:
+        return self.context.run(self._function, self.request)
+
+    def discard(self, value: Response) -> None:
+        value.close()
+
+    def turned_slow(self) -> None:
+        # Most requests are answered before it is worth the trouble.
+        self.client.watch()
+
+    def abandoned(self) -> None:
+        # The server gives the request up. A handler that runs comes to its end, its response is not sent.
+        self.client.give_up()
+
+
 class _Client:
     """Who waits for the answer to a request. When it is known to be gone, the request's work is cancelled."""
+
+    __slots__ = ("_receive", "_request", "_watcher", "is_gone")
 
     def __init__(self, receive: Receive, request: Request) -> None:
         self._receive = receive
         self._request = request
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
         self.is_gone = False
 
-    def watch_after(self, seconds: float) -> None:
-        """Watch once the request has taken so long: most requests are answered before that."""
-        self._timer = self._loop.call_later(seconds, self.watch)
-
     def watch(self) -> None:
+        """From now on notice when the client goes."""
         if self._watcher is None:
-            self._watcher = self._loop.create_task(self._wait_until_gone())
+            self._watcher = asyncio.get_running_loop().create_task(self._wait_until_gone())
 
     async def _wait_until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -318,8 +337,6 @@ class _Client:
 
     def forget(self) -> None:
         """Stop watching: the answer is sent, or nobody wants it."""
-        if self._timer is not None:
-            self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
 
@@ -341,6 +358,18 @@ def _has_body(environ: Environ) -> bool:
     return bool(environ.get("CONTENT_LENGTH", "0") not in ("", "0") or environ.get("HTTP_TRANSFER_ENCODING"))
 
 
+_BODILESS_VERSIONS = frozenset({"1.0", "1.1"})
+"""Of HTTP, in which a body is announced by a header."""
+
+_ANNOUNCING = frozenset({b"content-length", b"transfer-encoding"})
+
+
+def _may_have_body(scope: Scope) -> bool:
+    if scope["method"] not in ("GET", "HEAD") or scope.get("http_version") not in _BODILESS_VERSIONS:
+        return True
+    return any(name in _ANNOUNCING for name, _ in scope["headers"])
+
+
 def _with_length(headers: list[tuple[bytes, bytes]], environ: Environ) -> list[tuple[bytes, bytes]]:
     """The headers for a body that is in memory: its length, and no word of chunks."""
     if "CONTENT_LENGTH" not in environ:
@@ -350,9 +379,4 @@ def _with_length(headers: list[tuple[bytes, bytes]], environ: Environ) -> list[t
 
 
 def _raw(response: Response) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-
-
-def _discard(finished: "Future[Response]") -> None:
-    if not finished.cancelled() and finished.exception() is None:
-        finished.result().close()
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]

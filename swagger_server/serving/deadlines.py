@@ -2,8 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from swagger_server.serving.messages import Request
 
@@ -19,26 +17,24 @@ class Deadlines:
         self._under_way: dict[int, Request] = {}
         self._watch: threading.Thread | None = None
 
-    @contextmanager
-    def watching(self, request: Request) -> Iterator[None]:
-        """Watch the request within the block. What it still does after that (a stream) has no limit."""
-        if not self._seconds:
-            yield
-            return
-        request.cancellation.deadline = request.arrived + self._seconds
-        self._under_way[id(request)] = request
-        self._start_watch()
-        try:
-            yield
-        finally:
+    def begin(self, request: Request) -> None:
+        """Watch the request until `end`. What it still does after that (a stream) has no limit."""
+        if self._seconds:
+            request.cancellation.deadline = request.arrived + self._seconds
+            self._under_way[id(request)] = request
+            if self._watch is None or not self._watch.is_alive():
+                self._start_watch()
+
+    def end(self, request: Request) -> None:
+        """The request is answered."""
+        if self._seconds:
             self._under_way.pop(id(request), None)
             request.cancellation.deadline = None
 
     def _start_watch(self) -> None:
         # Not in __init__: a thread would not survive the fork of a preloaded application.
-        if self._watch is None or not self._watch.is_alive():
-            self._watch = threading.Thread(target=self._look_after_all, name="deadlines", daemon=True)
-            self._watch.start()
+        self._watch = threading.Thread(target=self._look_after_all, name="deadlines", daemon=True)
+        self._watch.start()
 
     def _look_after_all(self) -> None:
         while True:

@@ -1,6 +1,7 @@
 """The request and the response as the serving layer passes them on, whatever protocol they came by."""
 
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+import functools
+from collections.abc import Callable, Container, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -43,6 +44,13 @@ class ServerBusy(Exception):
         self.waited = waited
 
 
+@functools.cache
+def _environ_key(name: str) -> str:
+    """WSGI's name for a header; only names from the code are asked for, so there are few."""
+    key = name.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+
+
 @dataclass(slots=True)
 class Request:
     """A whole request. `environ` is WSGI's view of it and `scope` ASGI's; `body` is read already.
@@ -77,11 +85,8 @@ class Request:
 
     def header(self, name: str) -> str | None:
         """One header by its lower-case name, or None."""
-        key = name.upper().replace("-", "_")
-        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            key = f"HTTP_{key}"
-        value = self.environ.get(key)
-        return None if value is None else str(value)
+        value: str | None = self.environ.get(_environ_key(name))
+        return value
 
     @property
     def operation(self) -> str | None:
@@ -91,38 +96,89 @@ class Request:
         return operation
 
 
-@dataclass(slots=True)
+class Headers:
+    """The headers of an answer, by their names in lower case, in the order in which they came."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self._values: dict[str, str | list[str]] = {}
+        for name, value in pairs:
+            self.add(name, value)
+
+    def add(self, name: str, value: str) -> None:
+        """Add a header, beside those of the same name, as Set-Cookie needs it."""
+        name = name.lower()
+        known = self._values.get(name)
+        if known is None:
+            self._values[name] = value
+        elif isinstance(known, list):
+            known.append(value)
+        else:
+            self._values[name] = [known, value]
+
+    def set(self, name: str, value: str) -> None:
+        """Set a header, in the place of those of the same name."""
+        self._values[name.lower()] = value
+
+    def get(self, name: str) -> str | None:
+        """The first header of that name, or None."""
+        value = self._values.get(name.lower())
+        return value[0] if isinstance(value, list) else value
+
+    def keep(self, names: Container[str]) -> None:
+        """Remove all but those of the `names`, which are in lower case."""
+        self._values = {name: value for name, value in self._values.items() if name in names}
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for name, value in self._values.items():
+            if isinstance(value, str):
+                yield name, value
+            else:
+                yield from ((name, each) for each in value)
+
+
 class Response:
     """Status, headers and body. A list as `body` is whole; any other iterable is streamed as it comes.
 
     `close` must be called exactly once by whoever sends the response, sent to its end or not.
     """
 
-    status: int
-    headers: list[tuple[str, str]]
-    body: Iterable[bytes]
-    close: Callable[[], None] = lambda: None
+    __slots__ = ("body", "close", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: Iterable[tuple[str, str]],
+        body: Iterable[bytes],
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.status = status
+        self.headers = headers if isinstance(headers, Headers) else Headers(headers)
+        self.body = body
+        self.close = close
 
     @property
     def whole(self) -> bytes | None:
         """The body as bytes, or None when it is a stream."""
-        return b"".join(self.body) if isinstance(self.body, list) else None
+        body = self.body
+        if not isinstance(body, list):
+            return None
+        whole: bytes = body[0] if len(body) == 1 else b"".join(body)
+        return whole
 
     def header(self, name: str) -> str | None:
         """The first header of that name, case ignored, or None."""
-        wanted = name.lower()
-        return next((value for key, value in self.headers if key.lower() == wanted), None)
+        return self.headers.get(name)
 
     def set_header(self, name: str, value: str) -> None:
         """Set a header, replacing those of the same name."""
-        wanted = name.lower()
-        self.headers = [(key, old) for key, old in self.headers if key.lower() != wanted]
-        self.headers.append((name, value))
+        self.headers.set(name, value)
 
     def vary(self, name: str) -> None:
         """Say that the answer depends on the request header `name`."""
-        names = [value for key, value in self.headers if key.lower() == "vary"]
-        self.set_header("Vary", ", ".join([*names, name]))
+        names = [value for key, value in self.headers if key == "vary"]
+        self.set_header("vary", ", ".join([*names, name]))
 
     def chunks(self) -> Iterator[bytes]:
         """The body's pieces, empty ones left out."""

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 from connexion.spec import Specification
 from hypothesis import strategies as st
 
-from tests.serving import calls
+from tests.serving.calls.making import basic, send_parts
 from tests.serving.gallery import HERE
 from tests.serving.sides import Call
 
@@ -207,8 +207,8 @@ _CREDENTIALS = {
         "Bearer reader",
         "Bearer writer",
         "Bearer wrong",
-        calls.basic("ada", "secret"),
-        calls.basic("ada", "wrong"),
+        basic("ada", "secret"),
+        basic("ada", "wrong"),
         "Basic",
     ),
     "Cookie": (
@@ -297,7 +297,7 @@ def _urlencoded(fields: list[tuple[str, str, bool]]) -> _Body:
 
 def _multipart(fields: list[tuple[str, str, bool]]) -> _Body:
     parts = [(name, "f.bin" if is_file else None, value.encode(), None) for name, value, is_file in fields]
-    call = calls.send_parts("", *parts, boundary="a-boundary-of-its-own")
+    call = send_parts("", *parts, boundary="a-boundary-of-its-own")
     return _Body(call.body, dict(call.headers)["Content-Type"])
 
 

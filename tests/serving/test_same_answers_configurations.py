@@ -21,7 +21,7 @@ from connexion.validators import DefaultsJSONRequestBodyValidator, ParameterVali
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.serving.calls import get, send_form, send_json
+from tests.serving.calls.making import get, send_form, send_json
 from tests.serving.conftest import sides_of
 from tests.serving.gallery import HERE
 from tests.serving.gallery.record import note

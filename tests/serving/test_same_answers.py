@@ -6,6 +6,7 @@ order. SAME_ANSWERS=all compares every combination of features instead of a choi
 """
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -93,3 +94,12 @@ def test_each_difference_is_one(gallery: Sides, difference: Difference):
     expected = difference.expected(difference.example, reference, gallery.reference)
     assert expected != comparable(reference)
     assert gallery.differences(difference.example) == []
+
+
+def test_requests_at_once_do_not_mix(gallery: Sides):
+    """What is made once for all requests must not carry anything from one to another."""
+    asked = [get(f"/gallery/request/connexion/text{n}?number={n}", Cookie=f"n={n}") for n in range(200)]
+    in_turn = [comparable(gallery.ours["wsgi"](call)) for call in asked]
+    with ThreadPoolExecutor(8) as threads:
+        at_once = list(threads.map(lambda call: comparable(gallery.ours["wsgi"](call)), asked))
+    assert at_once == in_turn

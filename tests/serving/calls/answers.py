@@ -86,7 +86,7 @@ def written(base: str) -> Iterator[Call]:
             base, *(f"/written/{way}{query}" for query in ("", "?number=5", "?number=x", "?text=a"))
         )
     yield from gets(base, "/written/missing-argument", "/written/routed", "/written/context")
-    yield from gets(base, "/written/mutates", "/written/mutates", "/written/mutates?usual=5")
+    yield from gets(base, "/written/mutates", "/written/mutates?", "/written/mutates?usual=5")
     yield get(f"{base}/written/context", X_Key="ada-key")
     for key in ("ada-key", "bob-key", "wrong", "banned", "broken", ""):
         yield get(f"{base}/key?number=5", X_Key=key)

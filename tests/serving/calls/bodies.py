@@ -135,6 +135,8 @@ def bodies(base: str) -> Iterator[Call]:
     for kind in ("application/json", "application/vnd.gallery+json", "application/vnd.other+json"):
         yield send(base + "/body/vendor", b'{"n": 1}', kind)
         yield send(base + "/body/vendor", b"{}", kind)
+    yield send(base + "/body/default", b"", None)
+    yield send(base + "/body/default", b"", "application/json")
     yield get(base + "/body/person", "DELETE")
     yield send(base + "/no-slash", b"body of a GET", "text/plain", "GET")
 

@@ -136,7 +136,9 @@ def arrays(
 
 
 @_echo
-def deep(filter=None, page=None, filter_=None): ...
+def deep(filter=None, page=None, filter_=None):
+    if page:
+        page["touched"] = True
 
 
 @_echo
@@ -209,7 +211,8 @@ def nullable_body(body): ...
 
 
 @_echo
-def default_body(body): ...
+def default_body(body):
+    body["touched"] = True  # the spec's default must not keep it
 
 
 @_echo

@@ -52,7 +52,9 @@ def _bad_request(call: Call, reference: Answer, side: Side) -> Expected:
 
 
 def _is_json(call: Call) -> bool:
-    return any(name == "Content-Type" and "json" in value.lower() for name, value in call.headers)
+    """Whether the body is taken for JSON, as it also is where nothing is said and the spec wants JSON."""
+    kinds = [value.lower() for name, value in call.headers if name == "Content-Type"]
+    return bool(call.body) and (not kinds or "json" in kinds[0])
 
 
 def _is_unreadable(call: Call, reference: Answer) -> bool:

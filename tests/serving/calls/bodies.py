@@ -117,6 +117,7 @@ RAW_JSON: tuple[tuple[bytes, str | None], ...] = (
     (b'{"name": "Ada"}', ""),
     (b'{"name": "Ada"}', None),
     (b"", None),
+    (b"\xff", None),
     (b"null", "application/json"),
     (b'{"name": "\xfc"}', "application/json;charset=latin-1"),
     (b'{"name": "\xff"}', "application/json"),

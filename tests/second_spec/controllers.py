@@ -144,16 +144,15 @@ def sleep(seconds):
     return {"slept": seconds}
 
 
-SERIES = "SELECT n, current_setting('transaction_read_only') FROM generate_series(1, %s) n"
+# In the select list the rows are made as they are fetched; in FROM all of them would be made before the first.
+SERIES = "SELECT generate_series(1, %s), current_setting('transaction_read_only')"
 
 
 def stream(rows):
     def lines() -> Iterator[str]:
         with transaction() as conn, conn.cursor("export") as cur:
             cur.itersize = 1000
-            cur.execute(
-                "SELECT n, current_setting('transaction_read_only') FROM generate_series(1, %s) n", (rows,)
-            )
+            cur.execute(SERIES, (rows,))
             for number, read_only in cur:
                 yield f"{number} {read_only}\n"
 

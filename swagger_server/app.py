@@ -106,6 +106,7 @@ def _register_database(app: Flask, settings: Settings, name: str, arguments: Map
         pool.max,
         options=options,
         statement_timeout=settings.server.statement_timeout,
+        prepare=settings.server.prepare,
         cursor_factory=RealDictCursor if settings.server.rows == "dict" else None,
         **arguments,
     )

@@ -74,8 +74,9 @@ class Database:
     """A database of a Flask app: a pool by a name, made with or without an app.
 
     `minconn` and `maxconn` bound the pool of each worker process, `options` are the pool's,
-    `statement_timeout` (seconds, 0 for none) bounds each statement in the server, `cursor_factory` is
-    the class of the cursors. All other keyword arguments are psycopg2.connect's.
+    `statement_timeout` (seconds, 0 for none) bounds each statement in the server, `prepare` has the reads of
+    safe methods prepared that come again, `cursor_factory` is the class of the cursors. All other keyword
+    arguments are psycopg2.connect's.
     """
 
     def __init__(self, app: Flask | None = None, key: str = "default", **settings: Any) -> None:
@@ -94,6 +95,7 @@ class Database:
         *,
         options: PoolOptions | None = None,
         statement_timeout: float = 0.0,
+        prepare: bool = True,
         cursor_factory: Any = None,
         **connect_arguments: Any,
     ) -> None:
@@ -103,6 +105,7 @@ class Database:
         self._options = options or PoolOptions(name=key)
         self._connect_arguments = connect_arguments
         self.statement_timeout = statement_timeout
+        self.prepare = prepare
         self.cursor_factory = cursor_factory
         databases = app.extensions.setdefault(_EXTENSION, {})
         if not databases:
@@ -210,7 +213,9 @@ def _borrow(database: Database) -> _Lease:
         timings.add(spent, "pool", time.perf_counter() - started)
     read_only = has_request_context() and request.method in SAFE_METHODS
     try:
-        connection.begin_request(read_only, database.statement_timeout, database.cursor_factory, spent)
+        connection.begin_request(
+            read_only, database.statement_timeout, database.cursor_factory, spent, database.prepare
+        )
     except BaseException:
         pool.putconn(connection)
         raise

@@ -15,6 +15,7 @@ import psycopg2.extensions
 from psycopg2 import sql
 from psycopg2.extensions import STATUS_READY, TRANSACTION_STATUS_INERROR, QueryCanceledError
 
+from swagger_server.prepared import PreparedStatements
 from swagger_server.timings import Timings, add
 
 _Cursor = psycopg2.extensions.cursor
@@ -40,6 +41,7 @@ class Connection(psycopg2.extensions.connection):
     read_only: bool = False
     prefix: bytes = b""
     timings: Timings | None = None
+    prepared: PreparedStatements | None = None
     _request_cursor: type[_Cursor] = _Cursor
 
     def begin_request(
@@ -48,8 +50,14 @@ class Connection(psycopg2.extensions.connection):
         statement_timeout: float,
         cursor_factory: type[_Cursor] | None,
         timings: Timings,
+        prepares: bool = False,
     ) -> None:
-        """Prepare for a request; no message is sent. `timings` collects the seconds in SQL as "sql"."""
+        """Get ready for a request; no message is sent. `timings` collects the seconds in SQL as "sql".
+
+        With `prepares` the session's reads are prepared at their first execution.
+        """
+        if prepares and self.prepared is None:
+            self.prepared = PreparedStatements()
         self.autocommit = read_only
         self.read_only = read_only
         self.prefix = _prefix(read_only, statement_timeout)
@@ -101,12 +109,14 @@ class _Bound(_Cursor):
 
     def execute(self, query: Any, vars: Any = None) -> None:
         connection = cast(Connection, self.connection)
-        if connection.prefix and self.name is None and connection.status == STATUS_READY:
-            # No transaction is open: this message is one, or begins one.
-            query, vars = connection.prefix + self._with_values(query, vars), None
+        is_first = connection.prefix and self.name is None and connection.status == STATUS_READY
         started = time.perf_counter()
         try:
-            super().execute(query, vars)
+            if not is_first:
+                super().execute(query, vars)
+            # No transaction is open: this message is one, or begins one.
+            elif not self._execute_prepared(connection, query, vars):
+                super().execute(connection.prefix + self._with_values(query, vars))
         except psycopg2.OperationalError as exc:
             if getattr(connection, "overdue", False):
                 raise StatementCut from exc
@@ -114,6 +124,26 @@ class _Bound(_Cursor):
         finally:
             if connection.timings is not None:
                 add(connection.timings, "sql", time.perf_counter() - started)
+
+    def _execute_prepared(self, connection: Connection, query: Any, vars: Any) -> bool:
+        """Execute a read as a prepared statement, if that can be done."""
+        prepared = connection.prepared
+        if prepared is None or not connection.read_only:
+            return False
+        try:
+            message = prepared.message(self, query, vars)
+        except (UnicodeEncodeError, ValueError):
+            return False  # _with_values says what is wrong
+        if message is None:
+            return False
+        try:
+            super().execute(connection.prefix + message)
+        except psycopg2.Error as exc:
+            if connection.closed or not prepared.forgive(exc):
+                raise
+            return False
+        prepared.succeeded()
+        return True
 
     def _with_values(self, query: Any, vars: Any) -> bytes:
         try:

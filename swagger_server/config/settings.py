@@ -260,6 +260,12 @@ class ServerSettings:
         "proxies",
     )
     swagger_ui: bool = _key(True, "SWAGGER_UI", Flag(), "Whether Swagger UI is served.")
+    prepare: bool = _key(
+        True,
+        "PREPARE",
+        Flag(),
+        "Whether a connection prepares the reads that come again; of no use behind a pooler.",
+    )
     retry_reads: bool = _key(
         True, "RETRY_READS", Flag(), "Whether a GET whose database connection died under it is run again."
     )

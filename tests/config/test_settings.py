@@ -61,6 +61,7 @@ EVERY_KEY: list[tuple[str, str, str, str, Any]] = [
     ("SERVER", "TRUSTED_PROXIES", "1", "trusted_proxies", 1),
     ("SERVER", "SWAGGER_UI", "off", "swagger_ui", False),
     ("SERVER", "DEADLINE", "2.5", "deadline", 2.5),
+    ("SERVER", "PREPARE", "no", "prepare", False),
     ("SERVER", "RETRY_READS", "no", "retry_reads", False),
     ("SERVER", "ROWS", "dict", "rows", "dict"),
     ("EMBEDDED", "DATA", "{folder}", "data", Path("{folder}")),

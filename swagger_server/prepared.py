@@ -1,0 +1,210 @@
+"""Statements that a connection prepares once and executes from then on: less to parse and plan for the server.
+
+Done in SQL (PREPARE and EXECUTE), since psycopg2 does not speak the protocol's own way, and in the message of the
+statement itself, so that it costs no round trip. A statement's name is made from its text, so a name means the
+same in every session: what a pooler mixes up can be missing, or be there already, but never be another
+statement. Must not know Flask or the pool.
+"""
+
+import functools
+import hashlib
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import psycopg2
+from psycopg2 import errors, extensions
+
+log = logging.getLogger(__name__)
+
+_PREFIX = "swagger_server_"
+"""The pool keeps statements of such names when it cleans a session."""
+
+_MOST = 500
+"""Statements that a connection keeps prepared; others are sent as they are."""
+
+_MOST_COUNTED = 5000
+"""Statements whose uses are counted; then the counting begins anew."""
+
+_SURPRISES = 20
+"""Statements that were not as the connection had left them, after which a process stops preparing."""
+
+_PLACEHOLDER = re.compile(r"%(?:%|\((?P<name>[^)]*)\)s|(?P<next>s)|(?P<other>.|$))", re.DOTALL)
+
+_USES = 5
+"""Executions in a process after which a statement is worth preparing, as in psycopg 3."""
+
+_MOVED = (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)
+
+_UNFIT = ("42", "0A")
+"""Classes of SQLSTATE by which a server refuses to prepare what it may well execute with its values written in."""
+
+
+class Statement(NamedTuple):
+    """A statement with the values of one execution taken out."""
+
+    name: str
+    prepare: bytes
+    values: tuple[Any, ...]
+
+
+class PreparedStatements:
+    """What one connection has prepared."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._pending = ""
+
+    def message(self, cursor: extensions.cursor, query: Any, values: Any) -> bytes | None:
+        """The query as an execution of a prepared statement; None where it had better be sent as it is."""
+        statement = take_apart(query, values) if _process.is_preparing else None
+        if statement is None or not self._is_worth_it(statement.name):
+            return None
+        execute = b"EXECUTE " + statement.name.encode()
+        if statement.values:
+            marks = ", ".join(["%s"] * len(statement.values))
+            execute += cursor.mogrify(f" ({marks})", statement.values)
+        if statement.name in self._names:
+            return execute
+        self._pending = statement.name
+        return statement.prepare + b"; " + execute
+
+    def succeeded(self) -> None:
+        """The last message was answered."""
+        if self._pending:
+            self._names.add(self._pending)
+            self._pending = ""
+
+    def forgive(self, exc: psycopg2.Error) -> bool:
+        """Whether the last message failed for being prepared, and may be sent as it was written instead."""
+        pending, self._pending = self._pending, ""
+        if isinstance(exc, _MOVED) or (isinstance(exc, errors.FeatureNotSupported) and not pending):
+            # Lost, there already, or made for a table that has changed since.
+            self._names.clear()
+            _process.note_surprise()
+            return True
+        if pending and (exc.pgcode or "").startswith(_UNFIT):
+            _process.unfit.add(pending)
+            return True
+        return False
+
+    def _is_worth_it(self, name: str) -> bool:
+        if name in self._names:
+            return True
+        return len(self._names) < _MOST and _process.uses(name) >= _USES and name not in _process.unfit
+
+
+class _Process:
+    """What all connections of the process have found out."""
+
+    def __init__(self) -> None:
+        self.is_preparing = True
+        self.unfit: set[str] = set()
+        self._uses: dict[str, int] = {}
+        self._surprises = 0
+
+    def uses(self, name: str) -> int:
+        """How often a statement was asked for that is not prepared, this time included."""
+        if len(self._uses) > _MOST_COUNTED:
+            self._uses.clear()
+        self._uses[name] = self._uses.get(name, 0) + 1
+        return self._uses[name]
+
+    def note_surprise(self) -> None:
+        """A session was not as the connection had left it."""
+        self._surprises += 1
+        if self._surprises == _SURPRISES:
+            self.is_preparing = False
+            log.warning(
+                "sessions do not keep what is prepared in them, as behind a pooler: no more is prepared"
+            )
+
+
+_process = _Process()
+
+
+def take_apart(query: Any, values: Any) -> Statement | None:
+    """The query with parameters in the place of its values; None for what has no certain type in SQL."""
+    template = _template(query) if isinstance(query, str) else None
+    if template is None:
+        return None
+    # Without values psycopg2 leaves "%" alone.
+    chosen = _chosen(template.names, values) if values is not None else None if "%" in query else ()
+    if chosen is None:
+        return None
+    types = tuple(map(_type_of, chosen))
+    return None if None in types else Statement(*_prepared(query, types), chosen)
+
+
+class _Template(NamedTuple):
+    text: str
+    """With $1, $2, ... for the values."""
+    names: tuple[str, ...] | int
+    """The names of the values, or how many there are."""
+
+
+@functools.lru_cache(maxsize=1000)
+def _template(query: str) -> _Template | None:
+    names: list[str | None] = []
+
+    def number(match: re.Match[str]) -> str:
+        if match["other"] is not None:
+            raise ValueError
+        if match[0] == "%%":
+            return "%"
+        names.append(match["name"])
+        return f"${len(names)}"
+
+    if "$" in query or ";" in query or not _is_read(query):
+        return None
+    try:
+        text = _PLACEHOLDER.sub(number, query)
+    except ValueError:
+        return None
+    named = [name for name in names if name is not None]
+    if named and len(named) < len(names):
+        return None
+    return _Template(text, tuple(named) if named else len(names))
+
+
+def _is_read(query: str) -> bool:
+    """PREPARE takes SELECT, INSERT, UPDATE, DELETE, MERGE and VALUES; only reads are worth it here."""
+    return query.lstrip().lower().startswith(("select", "with", "values"))
+
+
+def _chosen(names: tuple[str, ...] | int, values: Any) -> tuple[Any, ...] | None:
+    if isinstance(names, int):
+        fits = isinstance(values, Sequence) and not isinstance(values, str | bytes) and len(values) == names
+        return tuple(values) if fits else None
+    if not isinstance(values, Mapping) or not all(name in values for name in names):
+        return None
+    return tuple(values[name] for name in names)
+
+
+def _type_of(value: Any) -> str | None:
+    """The type that psycopg2's text of the value has in SQL."""
+    kind = type(value)
+    if kind is str or value is None:
+        return "unknown"
+    if kind is bool:
+        return "boolean"
+    if kind is int:
+        return "integer" if -(2**31) < value < 2**31 else "bigint" if -(2**63) < value < 2**63 else None
+    if kind is float and value == value and abs(value) != float("inf"):
+        return "numeric"
+    return None
+
+
+@functools.lru_cache(maxsize=1000)
+def _prepared(query: str, types: tuple[str, ...]) -> tuple[str, bytes]:
+    template = _template(query)
+    assert template is not None
+    digest = hashlib.blake2s(f"{types} {template.text}".encode(), digest_size=8).hexdigest()
+    # Letters only: a name with a digit in it is one that the pool does not know for harmless.
+    name = _PREFIX + digest.translate(_LETTERS)
+    declared = f" ({', '.join(types)})" if types else ""
+    return name, f"PREPARE {name}{declared} AS {template.text}".encode()
+
+
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")

@@ -27,6 +27,9 @@ WRONG_FORMATS = (
     ),
 )
 
+_JSON_BY_DEFAULT = ("/body", "/several", "/secured/async")
+"""Where the spec wants JSON, or names it first."""
+
 Expected = dict[str, Any]
 
 
@@ -54,7 +57,9 @@ def _bad_request(call: Call, reference: Answer, side: Side) -> Expected:
 def _is_json(call: Call) -> bool:
     """Whether the body is taken for JSON, as it also is where nothing is said and the spec wants JSON."""
     kinds = [value.lower() for name, value in call.headers if name == "Content-Type"]
-    return bool(call.body) and (not kinds or "json" in kinds[0])
+    if kinds:
+        return "json" in kinds[0]
+    return bool(call.body) and any(path in call.path for path in _JSON_BY_DEFAULT)
 
 
 def _is_unreadable(call: Call, reference: Answer) -> bool:

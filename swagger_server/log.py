@@ -48,6 +48,8 @@ def configure(settings: ServerSettings) -> None:
 
     May be called again, also in a forked worker. gunicorn's own lines follow when the format is JSON.
     """
+    # What no line of ours says need not be found out for each.
+    logging.logThreads = logging.logMultiprocessing = False
     handler = _Handler(sys.stderr)
     handler.setFormatter(_formatter(settings.log_format))
     handler.addFilter(_add_request_id)

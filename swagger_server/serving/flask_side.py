@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import Flask, request_started
+from flask import Response as FlaskResponse
 from flask.ctx import RequestContext
 from flask.wrappers import Request as FlaskRequest
 from werkzeug.routing import MapAdapter, Rule
@@ -98,6 +99,8 @@ class _RoutedContext(RequestContext):
 
 def as_response(answer: Any, environ: Environ) -> Response:
     """A WSGI application's answer: whole where its length is known and fits, else a stream."""
+    if type(answer) is FlaskResponse and _is_simple(answer):
+        return _whole(answer)
     started: list[tuple[int, list[tuple[str, str]]]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> None:
@@ -113,6 +116,26 @@ def as_response(answer: Any, environ: Environ) -> Response:
         return Response(status, headers, [b"".join(body)])
     finally:
         close()
+
+
+def _is_simple(answer: FlaskResponse) -> bool:
+    """Whether Werkzeug would send the answer as it is: a body in one piece, no address to complete."""
+    headers = answer.headers
+    return (
+        200 <= answer.status_code not in _BODILESS
+        and isinstance(answer.response, list)
+        and len(answer.response) == 1
+        and not ("location" in headers or "content-location" in headers or "content-length" in headers)
+    )
+
+
+def _whole(answer: FlaskResponse) -> Response:
+    (body,) = answer.response
+    body = body.encode() if isinstance(body, str) else body
+    response = Response(answer.status_code, answer.headers, [body])
+    response.set_header("content-length", str(len(body)))
+    answer.close()
+    return response
 
 
 def _size(headers: list[tuple[str, str]]) -> int | None:

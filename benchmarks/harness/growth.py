@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.harness.database import running_server
+from benchmarks.harness.errors import BenchmarkError
 from benchmarks.harness.load import Sample, measure
 from benchmarks.harness.results import Results, begin, median
 from benchmarks.harness.services import SERVICES, Fleet
@@ -34,6 +35,8 @@ class Step:
 def grow(name: str, rounds: int, seconds: float) -> Results:
     """Measure the service `name` with the point lookup, at each number of connections in each round."""
     service = next(service for service in SERVICES if service.name == name)
+    if not service.commands:
+        raise BenchmarkError(f"{name} is no service whose users could grow in number.")
     with running_server() as server, Fleet(server.environment()) as fleet:
         workload = all_workloads(server)[_WORKLOAD]
         results = begin([service], [workload], seconds, server)

@@ -22,7 +22,7 @@ MISSING = (
 )
 _MODES = {PGBENCH: "simple", PREPARED: "prepared"}
 # Each session plans each script's statement once.
-_MOST_SCRIPTS = 10
+_MOST_SCRIPTS = 4
 
 
 def is_installed() -> bool:

@@ -150,7 +150,8 @@ def get_db(name: str = "default") -> Connection:
     exception; the connection itself goes back when the request ends. Borrowing waits for up to the
     pool's timeout and raises the pool's errors; ConnectionLost when the connection has died since.
     """
-    leases: dict[str, _Lease] = g.setdefault(_LEASES, {})
+    # One look through Flask's proxy, which costs as much as all the rest.
+    leases: dict[str, _Lease] = g._get_current_object().__dict__.setdefault(_LEASES, {})
     lease = leases.get(name)
     if lease is None:
         lease = leases[name] = _borrow(_database(name))
@@ -204,14 +205,15 @@ def _bind(app: Flask) -> None:
 
 
 def _borrow(database: Database) -> _Lease:
-    environ = request.environ if has_request_context() else {}
+    asked = request._get_current_object() if has_request_context() else None  # type: ignore[attr-defined]
+    environ = {} if asked is None else asked.environ
     spent, cancelling = timings.of(environ), cancellation.of(environ)
     pool, started = database.open(), time.perf_counter()
     try:
         connection = cast(Connection, pool.getconn(timeout=_patience(pool, cancelling)))
     finally:
         timings.add(spent, "pool", time.perf_counter() - started)
-    read_only = has_request_context() and request.method in SAFE_METHODS
+    read_only = asked is not None and asked.method in SAFE_METHODS
     try:
         connection.begin_request(
             read_only, database.statement_timeout, database.cursor_factory, spent, database.prepare

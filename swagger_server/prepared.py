@@ -10,7 +10,6 @@ import functools
 import hashlib
 import logging
 import re
-from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import psycopg2
@@ -46,7 +45,9 @@ class Statement(NamedTuple):
 
     name: str
     prepare: bytes
-    values: tuple[Any, ...]
+    execute: str
+    """With %s for the values."""
+    values: tuple[Any, ...] | None
 
 
 class PreparedStatements:
@@ -59,12 +60,11 @@ class PreparedStatements:
     def message(self, cursor: extensions.cursor, query: Any, values: Any) -> bytes | None:
         """The query as an execution of a prepared statement; None where it had better be sent as it is."""
         statement = take_apart(query, values) if _process.is_preparing else None
-        if statement is None or not self._is_worth_it(statement.name):
+        if statement is None:
             return None
-        execute = b"EXECUTE " + statement.name.encode()
-        if statement.values:
-            marks = ", ".join(["%s"] * len(statement.values))
-            execute += cursor.mogrify(f" ({marks})", statement.values)
+        if statement.name not in self._names and not self._is_worth_it(statement.name):
+            return None
+        execute = cursor.mogrify(statement.execute, statement.values)
         if statement.name in self._names:
             return execute
         self._pending = statement.name
@@ -90,8 +90,6 @@ class PreparedStatements:
         return False
 
     def _is_worth_it(self, name: str) -> bool:
-        if name in self._names:
-            return True
         return len(self._names) < _MOST and _process.uses(name) >= _USES and name not in _process.unfit
 
 
@@ -126,15 +124,18 @@ _process = _Process()
 
 def take_apart(query: Any, values: Any) -> Statement | None:
     """The query with parameters in the place of its values; None for what has no certain type in SQL."""
-    template = _template(query) if isinstance(query, str) else None
+    template = _template(query) if type(query) is str else None
     if template is None:
         return None
-    # Without values psycopg2 leaves "%" alone.
-    chosen = _chosen(template.names, values) if values is not None else None if "%" in query else ()
-    if chosen is None:
-        return None
-    types = tuple(map(_type_of, chosen))
-    return None if None in types else Statement(*_prepared(query, types), chosen)
+    if values is None:
+        # Without values psycopg2 leaves "%" alone.
+        return None if "%" in query else Statement(*_prepared(query, ()), None)
+    try:
+        chosen = _chosen(template.names, values)
+    except (LookupError, TypeError):
+        return None  # psycopg2 says what is missing
+    types = tuple([_type_of(value) for value in chosen])
+    return None if None in types else Statement(*_prepared(query, types), chosen or None)
 
 
 class _Template(NamedTuple):
@@ -173,13 +174,13 @@ def _is_read(query: str) -> bool:
     return query.lstrip().lower().startswith(("select", "with", "values"))
 
 
-def _chosen(names: tuple[str, ...] | int, values: Any) -> tuple[Any, ...] | None:
-    if isinstance(names, int):
-        fits = isinstance(values, Sequence) and not isinstance(values, str | bytes) and len(values) == names
-        return tuple(values) if fits else None
-    if not isinstance(values, Mapping) or not all(name in values for name in names):
-        return None
-    return tuple(values[name] for name in names)
+def _chosen(names: tuple[str, ...] | int, values: Any) -> tuple[Any, ...]:
+    """The values in the order of the placeholders; LookupError or TypeError where they do not fit."""
+    if type(names) is tuple:
+        return tuple([values[name] for name in names])
+    if type(values) not in (tuple, list) or len(values) != names:
+        raise TypeError
+    return tuple(values)
 
 
 def _type_of(value: Any) -> str | None:
@@ -197,14 +198,15 @@ def _type_of(value: Any) -> str | None:
 
 
 @functools.lru_cache(maxsize=1000)
-def _prepared(query: str, types: tuple[str, ...]) -> tuple[str, bytes]:
+def _prepared(query: str, types: tuple[str, ...]) -> tuple[str, bytes, str]:
     template = _template(query)
     assert template is not None
     digest = hashlib.blake2s(f"{types} {template.text}".encode(), digest_size=8).hexdigest()
     # Letters only: a name with a digit in it is one that the pool does not know for harmless.
     name = _PREFIX + digest.translate(_LETTERS)
     declared = f" ({', '.join(types)})" if types else ""
-    return name, f"PREPARE {name}{declared} AS {template.text}".encode()
+    marks = f" ({', '.join(['%s'] * len(types))})" if types else ""
+    return name, f"PREPARE {name}{declared} AS {template.text}".encode(), f"EXECUTE {name}{marks}"
 
 
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")

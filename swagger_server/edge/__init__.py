@@ -23,6 +23,8 @@ IsSecured = Callable[[Request], bool]
 
 _BODILESS = (204, 304)
 
+_REQUEST_ID = request_id.HEADER.lower()
+
 
 def with_edge(
     handler: Handler,
@@ -73,7 +75,7 @@ class _Edge:
             _make_get(request)
         response = self._handle(request)
         if response.status == 405:
-            response.set_header("Allow", ", ".join(sorted(self._allowed_methods(request))))
+            response.set_header("allow", ", ".join(sorted(self._allowed_methods(request))))
         if request.method == "GET":
             self._spare(request, response)
         return response
@@ -115,14 +117,14 @@ def _make_get(request: Request) -> None:
 def _set_length(response: Response) -> None:
     whole = response.whole
     if whole is not None and response.status not in _BODILESS:
-        response.set_header("Content-Length", str(len(whole)))
+        response.set_header("content-length", str(len(whole)))
 
 
 def _describe_request(request: Request, response: Response, seconds: float) -> None:
-    response.set_header(request_id.HEADER, request_id.current.get())
+    response.set_header(_REQUEST_ID, request_id.current.get())
     # A browser must not take JSON, or a file, for anything but what it says it is.
-    response.set_header("X-Content-Type-Options", "nosniff")
-    parts = {"total": seconds, **request.timings}
-    response.set_header(
-        "Server-Timing", ", ".join(f"{name};dur={value * 1000:.1f}" for name, value in parts.items())
-    )
+    response.set_header("x-content-type-options", "nosniff")
+    timing = f"total;dur={seconds * 1000:.1f}"
+    for name, value in request.timings.items():
+        timing += f", {name};dur={value * 1000:.1f}"
+    response.set_header("server-timing", timing)

@@ -23,14 +23,14 @@ class Caching:
         whole = response.whole
         if response.status == 200 and whole is not None and response.header("etag") is None:
             # Weak: the same tag stands for the plain and the compressed body.
-            response.set_header("ETag", f'W/"{hashlib.blake2b(whole, digest_size=12).hexdigest()}"')
+            response.set_header("etag", f'W/"{hashlib.blake2b(whole, digest_size=12).hexdigest()}"')
         if response.header("cache-control") is not None:
             return
         private = self._is_private(request, response)
         if response.status in (200, 304) and whole is not None:
-            response.set_header("Cache-Control", f"{'private' if private else 'public'}, {self._lifetime}")
+            response.set_header("cache-control", f"{'private' if private else 'public'}, {self._lifetime}")
         elif private:
-            response.set_header("Cache-Control", "private")
+            response.set_header("cache-control", "private")
 
     def _is_private(self, request: Request, response: Response) -> bool:
         """Whether the answer may be for this caller alone, and so not for a cache that others share."""

@@ -41,7 +41,7 @@ def compress(response: Response) -> None:
     """Compress the body."""
     body = gzip.compress(b"".join(response.body), _LEVEL, mtime=0)
     response.body = [body]
-    response.set_header("Content-Encoding", "gzip")
+    response.set_header("content-encoding", "gzip")
 
 
 def _is_worth_it(response: Response, minimum: int) -> bool:
@@ -58,7 +58,7 @@ def _weaken_tag(response: Response) -> None:
     etag = response.header("etag")
     if etag is not None and not etag.startswith("W/"):
         # A strong tag promises the same bytes, and these are others.
-        response.set_header("ETag", f"W/{etag}")
+        response.set_header("etag", f"W/{etag}")
 
 
 def _repeat_weak_tag(request: Request, response: Response) -> None:

@@ -50,4 +50,4 @@ class Cors:
 
     def _decide(self, headers: Headers, method: str) -> list[tuple[str, str]]:
         decided = get_cors_headers(self._options, headers, method)
-        return [(name, str(value)) for name, value in decided.items() if name != "Vary"]
+        return [(name.lower(), str(value)) for name, value in decided.items() if name != "Vary"]

@@ -18,9 +18,11 @@ from connexion.frameworks.flask import Flask as FlaskFramework
 from connexion.lifecycle import ConnexionResponse
 from connexion.middleware import ConnexionMiddleware
 from connexion.middleware.context import ContextMiddleware
+from connexion.middleware.exceptions import ExceptionMiddleware
 from connexion.middleware.request_validation import RequestValidationMiddleware, RequestValidationOperation
 from connexion.middleware.routing import RoutingMiddleware
 from connexion.middleware.security import SecurityMiddleware, SecurityOperation
+from connexion.middleware.server_error import ServerErrorMiddleware
 from connexion.middleware.swagger_ui import SwaggerUIMiddleware
 from connexion.operations import OpenAPIOperation
 from connexion.validators import VALIDATOR_MAP
@@ -48,12 +50,13 @@ def compile_operations(app: connexion.FlaskApp, stack: Sequence[Any]) -> Routes[
 def _is_plain(flask_app: flask.Flask, middleware: ConnexionMiddleware) -> bool:
     """Whether nothing stands in the way of a request but what Connexion and Flask put there."""
     end = middleware.app
-    defaults = set(ConnexionMiddleware.default_middlewares)
+    # All but those that answer exceptions, which is done outside.
+    expected = set(ConnexionMiddleware.default_middlewares) - {ServerErrorMiddleware, ExceptionMiddleware}
     return (
         type(flask_app) is flask.Flask
         and type(end) is FlaskASGIApp
         and end.asgi_app.app == flask_app.wsgi_app
-        and defaults.issuperset(middleware.middlewares)
+        and expected == set(middleware.middlewares)
         and not flask_app.url_value_preprocessors
         and not (flask_app.url_map.host_matching or flask_app.subdomain_matching)
         and flask_app.config["SERVER_NAME"] is flask_app.config["TRUSTED_HOSTS"] is None
@@ -97,9 +100,9 @@ class _Compiler:
             return None
         if any(_is_left_to_connexion(api) for api in self._apis if api.specification.base_path == mount.path):
             return None
-        secured: SecurityOperation = _find(self._security.apis[mount.path], operation_id)
-        validated: RequestValidationOperation = _find(self._validation.apis[mount.path], operation_id)
-        described = _find(self._context.apis[mount.path], operation_id)
+        secured: SecurityOperation = _find(self._security.apis.get(mount.path, ()), operation_id)
+        validated: RequestValidationOperation = _find(self._validation.apis.get(mount.path, ()), operation_id)
+        described = _find(self._context.apis.get(mount.path, ()), operation_id)
         if secured is None or validated is None or described is None:
             return None
         return self._assemble(rule, mount.path, secured, validated, described.operation)

@@ -4,21 +4,34 @@ Owns what Flask.wsgi_app does, without matching the address again, which was don
 not know Connexion.
 """
 
-import sys
+import functools
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
-from flask import Flask, request_started
+from flask import Flask, request_finished, request_started, request_tearing_down
 from flask import Response as FlaskResponse
 from flask.ctx import RequestContext
+from flask.globals import _cv_app, _cv_request
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
+from flask.signals import appcontext_popped, appcontext_tearing_down
 from flask.wrappers import Request as FlaskRequest
 from werkzeug.routing import MapAdapter, Rule
 
-from swagger_server.serving.messages import Environ, Response
+from swagger_server.serving.messages import Environ, Headers, Response
 
 _BODILESS = (204, 304)
 _WHOLE_UP_TO = 1_048_576
 """Bytes up to which an answer of known length is passed on as one piece; a larger file is streamed."""
+
+
+class _Hooks(NamedTuple):
+    """The functions that Flask would look for at every request, in the order in which it calls them."""
+
+    before: tuple[Callable[[], Any], ...]
+    after: tuple[Callable[[Any], Any], ...]
+    teardown: tuple[Callable[[Any], Any], ...]
+    app_teardown: tuple[Callable[[Any], Any], ...]
+    has_session: bool
 
 
 class FlaskSide:
@@ -26,6 +39,8 @@ class FlaskSide:
 
     def __init__(self, app: Flask) -> None:
         self._app = app
+        # At the first request all hooks are there: Flask refuses later ones.
+        self._hooks_of = functools.cache(self._find_hooks)
 
     def run(
         self, environ: Environ, rule: Rule, view_args: dict[str, Any], view: Callable[[], Any]
@@ -34,41 +49,78 @@ class FlaskSide:
 
         As in Flask, `view_args` are those of the URL `rule`; here they are not handed to the view.
         """
-        context = _RoutedContext(self._app, environ, rule, view_args)
+        app = self._app
+        hooks = self._hooks_of(rule.endpoint)
+        context = _RoutedContext(app, environ, rule, view_args, hooks)
         error: BaseException | None = None
         try:
-            context.push()
-            response = self._dispatch(view)
-            return as_response(response, environ)
-        except Exception as exc:
-            error = exc
-            response = self._app.handle_exception(exc)
-            return as_response(response, environ)
-        except BaseException:
-            error = sys.exc_info()[1]
+            try:
+                context.push()
+                answer = self._finish(self._dispatch(hooks, view), context, hooks)
+            except Exception as exc:
+                error = exc
+                answer = app.handle_exception(exc)
+            return as_response(answer, environ)
+        except BaseException as exc:
+            error = error or exc
             raise
         finally:
-            ignored = error is not None and self._app.should_ignore_error(error)
-            context.pop(None if ignored else error)
+            context.pop(None if error is not None and app.should_ignore_error(error) else error)
 
-    def _dispatch(self, view: Callable[[], Any]) -> Any:
+    def _dispatch(self, hooks: _Hooks, view: Callable[[], Any]) -> Any:
         app = self._app
         app._got_first_request = True
         try:
             request_started.send(app, _async_wrapper=app.ensure_sync)
-            answer = app.preprocess_request()
-            if answer is None:
-                answer = view()
+            for before in hooks.before:
+                answer = before()
+                if answer is not None:
+                    return answer
+            return view()
         except Exception as exc:
-            answer = app.handle_user_exception(exc)
-        return app.finalize_request(answer)
+            return app.handle_user_exception(exc)
+
+    def _finish(self, answer: Any, context: "_RoutedContext", hooks: _Hooks) -> FlaskResponse:
+        app = self._app
+        response = answer if type(answer) is FlaskResponse else app.make_response(answer)
+        for function in context._after_request_functions:
+            response = app.ensure_sync(function)(response)
+        for after in hooks.after:
+            response = after(response)
+        context.save_session(response)
+        request_finished.send(app, _async_wrapper=app.ensure_sync, response=response)
+        return response
+
+    def _find_hooks(self, endpoint: str) -> _Hooks:
+        app = self._app
+        inner = endpoint.rpartition(".")[0]  # Connexion's blueprints are not nested
+        names = (inner, None) if inner else (None,)
+
+        def functions(registered: Any, order: Iterable[Any], *, last_first: bool) -> tuple[Any, ...]:
+            found = [function for name in order for function in self._in_order(registered, name, last_first)]
+            return tuple(map(app.ensure_sync, found))
+
+        return _Hooks(
+            functions(app.before_request_funcs, reversed(names), last_first=False),
+            functions(app.after_request_funcs, names, last_first=True),
+            functions(app.teardown_request_funcs, names, last_first=True),
+            tuple(map(app.ensure_sync, reversed(app.teardown_appcontext_funcs))),
+            app.secret_key is not None or type(app.session_interface) is not SecureCookieSessionInterface,
+        )
+
+    @staticmethod
+    def _in_order(registered: Any, name: str | None, last_first: bool) -> list[Any]:
+        functions = list(registered.get(name, ()))
+        return functions[::-1] if last_first else functions
 
 
 class _RoutedContext(RequestContext):
-    """Flask's request context with the result of the routing put in; the URL adapter is made when wanted."""
+    """Flask's request context with the result of the routing put in; what is seldom wanted is made when it is."""
 
-    def __init__(self, app: Flask, environ: Environ, rule: Rule, view_args: dict[str, Any]) -> None:
-        # Not the base class's: it would make the adapter at once.
+    def __init__(
+        self, app: Flask, environ: Environ, rule: Rule, view_args: dict[str, Any], hooks: _Hooks
+    ) -> None:
+        # Not the base class's: it would make the URL adapter at once.
         request: FlaskRequest = app.request_class(environ)
         request.json_module = app.json
         request.url_rule, request.view_args = rule, view_args
@@ -78,20 +130,68 @@ class _RoutedContext(RequestContext):
         self._session = None
         self._after_request_functions = []
         self._cv_tokens = []
+        self._hooks = hooks
         self._adapter: MapAdapter | None = None
-        self._is_pushing = False
 
     @property
     def url_adapter(self) -> MapAdapter | None:  # type: ignore[override]
-        """For url_for; None while the context is pushed, or Flask would match the URL."""
-        if self._adapter is None and not self._is_pushing:
+        """For url_for."""
+        if self._adapter is None:
             self._adapter = self.app.create_url_adapter(self.request)
         return self._adapter
 
+    @property
+    def session(self) -> SessionMixin:
+        """Without a secret key there is only one that cannot be written to."""
+        if self._session is None:
+            self._session = self.app.session_interface.make_null_session(self.app)
+        return super().session
+
     def push(self) -> None:
-        self._is_pushing = True
-        super().push()
-        self._is_pushing = False
+        """Also for a second time, by stream_with_context."""
+        app_context = None
+        current = _cv_app.get(None)
+        if current is None or current.app is not self.app:
+            app_context = self.app.app_context()
+            app_context.push()
+        self._cv_tokens.append((_cv_request.set(self), app_context))
+        if self._hooks.has_session and self._session is None:
+            interface = self.app.session_interface
+            self._session = interface.open_session(self.app, self.request)
+            if self._session is None:
+                self._session = interface.make_null_session(self.app)
+
+    def save_session(self, response: FlaskResponse) -> None:
+        """Unless there is none."""
+        interface = self.app.session_interface
+        if self._session is not None and not interface.is_null_session(self._session):
+            interface.save_session(self.app, self._session, response)
+
+    def pop(self, exc: BaseException | None = None) -> None:
+        """Tear down, when it is the last of several."""
+        if len(self._cv_tokens) != 1 or self._cv_tokens[0][1] is None:
+            super().pop(exc)
+            return
+        try:
+            for function in self._hooks.teardown:
+                function(exc)
+            request_tearing_down.send(self.app, _async_wrapper=self.app.ensure_sync, exc=exc)
+            self.request.close()
+        finally:
+            token, app_context = self._cv_tokens.pop()
+            _cv_request.reset(token)
+            self.request.environ["werkzeug.request"] = None
+            self._pop_app(app_context, exc)
+
+    def _pop_app(self, app_context: Any, exc: BaseException | None) -> None:
+        app = self.app
+        try:
+            for function in self._hooks.app_teardown:
+                function(exc)
+            appcontext_tearing_down.send(app, _async_wrapper=app.ensure_sync, exc=exc)
+        finally:
+            _cv_app.reset(app_context._cv_tokens.pop())
+        appcontext_popped.send(app, _async_wrapper=app.ensure_sync)
 
     def copy(self) -> RequestContext:
         return RequestContext(self.app, self.request.environ, self.request, self._session)
@@ -99,8 +199,8 @@ class _RoutedContext(RequestContext):
 
 def as_response(answer: Any, environ: Environ) -> Response:
     """A WSGI application's answer: whole where its length is known and fits, else a stream."""
-    if type(answer) is FlaskResponse and _is_simple(answer):
-        return _whole(answer)
+    if type(answer) is FlaskResponse and (simple := _simple(answer)) is not None:
+        return simple
     started: list[tuple[int, list[tuple[str, str]]]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> None:
@@ -118,24 +218,22 @@ def as_response(answer: Any, environ: Environ) -> Response:
         close()
 
 
-def _is_simple(answer: FlaskResponse) -> bool:
-    """Whether Werkzeug would send the answer as it is: a body in one piece, no address to complete."""
-    headers = answer.headers
-    return (
-        200 <= answer.status_code not in _BODILESS
-        and isinstance(answer.response, list)
-        and len(answer.response) == 1
-        and not ("location" in headers or "content-location" in headers or "content-length" in headers)
-    )
+_COMPLETED = ("location", "content-location", "content-length")
+"""Headers that Werkzeug puts right when it sends."""
 
 
-def _whole(answer: FlaskResponse) -> Response:
-    (body,) = answer.response
-    body = body.encode() if isinstance(body, str) else body
-    response = Response(answer.status_code, answer.headers, [body])
-    response.set_header("content-length", str(len(body)))
+def _simple(answer: FlaskResponse) -> Response | None:
+    """An answer in one piece that Werkzeug would send as it is; None for any other."""
+    pieces = answer.response
+    if type(pieces) is not list or len(pieces) != 1 or answer.status_code in _BODILESS:
+        return None
+    headers = Headers(answer.headers)
+    if answer.status_code < 200 or any(headers.get(name) is not None for name in _COMPLETED):
+        return None
+    body = pieces[0] if isinstance(pieces[0], bytes) else pieces[0].encode()
+    headers.set("content-length", str(len(body)))
     answer.close()
-    return response
+    return Response(answer.status_code, headers, [body])
 
 
 def _size(headers: list[tuple[str, str]]) -> int | None:

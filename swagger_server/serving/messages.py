@@ -91,8 +91,9 @@ class Request:
     @property
     def operation(self) -> str | None:
         """The operationId the request was routed to, known once it was handled."""
-        routing = self.scope.get("extensions", {}).get("connexion_routing", {})
-        operation: str | None = routing.get("operation_id")
+        extensions = self.scope.get("extensions")
+        routing = extensions.get("connexion_routing") if extensions else None
+        operation: str | None = routing.get("operation_id") if routing else None
         return operation
 
 
@@ -118,13 +119,18 @@ class Headers:
             self._values[name] = [known, value]
 
     def set(self, name: str, value: str) -> None:
-        """Set a header, in the place of those of the same name."""
-        self._values[name.lower()] = value
+        """Set a header, whose name is in lower case, in the place of those of the same name."""
+        self._values[name] = value
 
     def get(self, name: str) -> str | None:
-        """The first header of that name, or None."""
-        value = self._values.get(name.lower())
+        """The first header of that name, which is in lower case, or None."""
+        value = self._values.get(name)
         return value[0] if isinstance(value, list) else value
+
+    def joined(self, name: str) -> str:
+        """All headers of that name, which is in lower case, as one; empty if there is none."""
+        value = self._values.get(name, "")
+        return value if isinstance(value, str) else ", ".join(value)
 
     def keep(self, names: Container[str]) -> None:
         """Remove all but those of the `names`, which are in lower case."""
@@ -168,17 +174,17 @@ class Response:
         return whole
 
     def header(self, name: str) -> str | None:
-        """The first header of that name, case ignored, or None."""
+        """The first header of that name, which is in lower case, or None."""
         return self.headers.get(name)
 
     def set_header(self, name: str, value: str) -> None:
-        """Set a header, replacing those of the same name."""
+        """Set a header, whose name is in lower case, replacing those of the same name."""
         self.headers.set(name, value)
 
     def vary(self, name: str) -> None:
         """Say that the answer depends on the request header `name`."""
-        names = [value for key, value in self.headers if key == "vary"]
-        self.set_header("vary", ", ".join([*names, name]))
+        known = self.headers.joined("vary")
+        self.headers.set("vary", f"{known}, {name}" if known else name)
 
     def chunks(self) -> Iterator[bytes]:
         """The body's pieces, empty ones left out."""

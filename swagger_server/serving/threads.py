@@ -7,7 +7,6 @@ futures of concurrent.futures and asyncio, one wrapped in the other, cost severa
 import asyncio
 import queue
 import threading
-from collections import deque
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
@@ -85,14 +84,6 @@ class Job(Generic[T]):
             self.result.set_exception(error)
 
 
-_BUSY = 3
-"""Jobs that are run side by side while they are quick. Python runs one thread at a time, so more of them do
-no more work, but get in each other's way: with 16 clients 20 at once did a fifth fewer requests, at more CPU each."""
-
-_QUICK = 0.005
-"""Seconds after which a job is taken to wait for something, and makes room for another one."""
-
-
 class RequestThreads:
     """Up to `count` threads, started as they are needed; jobs that none takes within `max_wait` seconds are given up.
 
@@ -105,17 +96,16 @@ class RequestThreads:
         self._queue: queue.SimpleQueue[Job[Any]] = queue.SimpleQueue()
         self._started = 0
         self._jobs: set[Job[Any]] = set()
-        self._waiting: deque[Job[Any]] = deque()
-        self._busy: dict[Job[Any], float] = {}
-        """Quick ones so far, and when they were handed to a thread, in that order."""
-        self._slow: set[Job[Any]] = set()
-        self._next_look = 0.0
+        self._is_looking = False
 
     async def run(self, job: Job[T]) -> T:
         """The job's result; GaveUp if it was given up, else what its call raised."""
         self._jobs.add(job)
-        self._waiting.append(job)
-        self._hand_out()
+        if self._started < min(len(self._jobs), self._count):
+            self._start_thread()
+        if not self._is_looking:
+            self._look_later()
+        self._queue.put(job)
         try:
             return await job.result
         except asyncio.CancelledError:
@@ -124,22 +114,6 @@ class RequestThreads:
             raise
         finally:
             self._jobs.discard(job)
-            self._busy.pop(job, None)
-            self._slow.discard(job)
-            self._hand_out()
-
-    def _hand_out(self) -> None:
-        """Give waiting jobs to threads, as far as they would not get in each other's way."""
-        while self._waiting and len(self._busy) < _BUSY and len(self._busy) + len(self._slow) < self._count:
-            job = self._waiting.popleft()
-            if job.result.done():
-                continue
-            if self._started <= len(self._busy) + len(self._slow):
-                self._start_thread()
-            self._busy[job] = monotonic()
-            self._queue.put(job)
-        if self._jobs:
-            self._look_within(_QUICK if self._waiting else _ROUND)
 
     def _start_thread(self) -> None:
         self._started += 1
@@ -153,20 +127,14 @@ class RequestThreads:
                 job.run()
             del job  # or the last request would live until the next one
 
-    def _look_within(self, seconds: float) -> None:
-        now = monotonic()
-        if self._next_look <= now or self._next_look > now + seconds:
-            self._next_look = now + seconds
-            asyncio.get_running_loop().call_later(seconds, self._look)
+    def _look_later(self) -> None:
+        self._is_looking = True
+        asyncio.get_running_loop().call_later(_ROUND, self._look)
 
     def _look(self) -> None:
+        self._is_looking = False
         now = monotonic()
         for job in list(self._jobs):
             job.look(now, self._max_wait)
-        for job, since in list(self._busy.items()):
-            if now - since < _QUICK:
-                break
-            del self._busy[job]
-            self._slow.add(job)
-        self._next_look = 0.0
-        self._hand_out()
+        if self._jobs:
+            self._look_later()

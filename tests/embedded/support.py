@@ -109,7 +109,7 @@ class User:
 
 def supervisors(data: Path) -> list[psutil.Process]:
     """The living supervisors of a data folder."""
-    return [process for process in mentioning(str(data)) if "__main__.py" in " ".join(process.cmdline())]
+    return mentioning(str(data), "__main__.py")
 
 
 def wait_until_nothing_runs(data: Path) -> None:

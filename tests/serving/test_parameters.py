@@ -376,7 +376,7 @@ def query_strings(draw: Any) -> bytes:
     return b"&".join(name + sign + text for name, sign, text in pairs)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(declarations(), query_strings(), st.booleans())
 @example([query("a", {"type": "integer"})], b"a=\xa05", False)
 @example([query("a", {"type": "string"})], b"&&a&=", True)
@@ -403,7 +403,7 @@ SWAGGER_TYPES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     SWAGGER_TYPES,
     st.sampled_from(["csv", "pipes", "multi", None]),
@@ -427,7 +427,7 @@ def test_any_query_of_swagger_2_gets_connexions_verdict_and_values(
 PATH_KINDS = {"integer": int, "number": float}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     TYPES | ARRAYS,
     st.sampled_from(["a", "a-b"]),
@@ -449,7 +449,7 @@ def test_any_path_gets_connexions_verdict_and_values(schema: Described, name: st
     assert same(by_us(parameters, request), by_connexion(operation, request))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     TYPES | ARRAYS, st.sampled_from(["header", "cookie"]), st.booleans(), st.none() | st.sampled_from(TEXTS)
 )

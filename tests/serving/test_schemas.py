@@ -59,7 +59,7 @@ def test_the_official_suite_goes_through_every_engine():
     assert min(engines.count(engine) for engine in ("python", "rust", "jsonschema")) > 20
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(SCHEMAS, st.lists(VALUES, min_size=1, max_size=8), st.booleans())
 def test_any_schema_gets_connexions_verdicts(schema: Schema, values: list[Any], parameter: bool):
     compiled = compile_schema(schema, parameter="it" if parameter else "")
@@ -70,7 +70,7 @@ def test_any_schema_gets_connexions_verdicts(schema: Schema, values: list[Any], 
         assert got == expected or {got, expected} == {False, OverflowError}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(SCHEMAS, st.lists(VALUES, min_size=1, max_size=4))
 def test_a_fault_is_the_same_whichever_engine_found_it(schema: Schema, values: list[Any]):
     # An empty keyword that only jsonschema knows changes no verdict, but the engine.

@@ -144,12 +144,13 @@ def group(number: int) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if _belongs(process, number)]
 
 
-def mentioning(text: str) -> list[psutil.Process]:
-    """The living processes with `text` in their command line, such as a folder that only they use."""
+def mentioning(*texts: str) -> list[psutil.Process]:
+    """The living processes with all `texts` in their command line, such as a folder that only they use."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if any(text in word for word in process.cmdline()):
+            line = "\0".join(process.cmdline())
+            if all(text in line for text in texts):
                 found.append(process)
     return found
 
@@ -185,7 +186,8 @@ def _wait_until_it_answers(service: Gunicorn) -> None:
 def _stop(service: Gunicorn) -> None:
     try:
         if service.process.poll() is None:
-            service.send(signal.SIGTERM)
+            # Not SIGTERM, by which the asgi worker waits two seconds for clients that may come back.
+            service.send(signal.SIGINT)
             service.wait()
         service.wait_until_alone()
     finally:

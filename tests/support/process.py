@@ -33,6 +33,8 @@ class Gunicorn:
         self.process = process
         self.url = url
         self._log = Path(log.name)
+        self.stop_signal = signal.SIGTERM
+        """What ends it at the end of its block."""
 
     @property
     def pid(self) -> int:
@@ -98,6 +100,9 @@ def start_gunicorn(
             start_new_session=True,
         )
         service = Gunicorn(process, f"http://127.0.0.1:{port}", log)
+        if "-k" not in args or "asgi" in args:
+            # SIGTERM makes this worker wait two seconds for clients that may come back.
+            service.stop_signal = signal.SIGINT
         try:
             _wait_until_it_answers(service)
             yield service
@@ -186,8 +191,7 @@ def _wait_until_it_answers(service: Gunicorn) -> None:
 def _stop(service: Gunicorn) -> None:
     try:
         if service.process.poll() is None:
-            # Not SIGTERM, by which the asgi worker waits two seconds for clients that may come back.
-            service.send(signal.SIGINT)
+            service.send(service.stop_signal)
             service.wait()
         service.wait_until_alone()
     finally:

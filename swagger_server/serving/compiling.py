@@ -6,6 +6,7 @@ left to Connexion's middleware, and so is an app that was changed in a way that 
 """
 
 import asyncio
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -230,9 +231,9 @@ def _fits(route: StarletteRoute, method: str, path: str) -> bool:
 
 def _placed(target: Operation, template: Template, base_path: str, route: StarletteRoute) -> Route[Operation]:
     (method,) = set(route.methods or ()) - {"HEAD"}
-    start = len(base_path)
+    whole = re.compile(f"^{re.escape(base_path)}{route.path_regex.pattern.removeprefix('^')}")
     converters = {name: converter.convert for name, converter in route.param_convertors.items()}
-    return Route(method, template, lambda path: route.path_regex.match(path[start:]), converters, target)
+    return Route(method, template, whole.match, converters, target)
 
 
 def _page_templates(mounts: Iterable[Mount]) -> Iterator[Template]:

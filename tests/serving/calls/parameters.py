@@ -103,6 +103,9 @@ HEADERS: tuple[tuple[str, dict[str, str]], ...] = (
 
 def paths(base: str) -> Iterator[Call]:
     yield from gets(base, "", *PATHS.split())
+    # Under another base path, one of the same length and others.
+    for other in (f"/{'x' * (len(base) - 1)}", base.upper(), f"{base}x", f"/x{base}", ""):
+        yield from gets(other, "", "/path/string/plain", "/path/integer/12", "/no-slash")
 
 
 def queries(base: str) -> Iterator[Call]:

@@ -195,7 +195,7 @@ class Application:
         return self._stream_executor
 
     async def _send(self, response: Response, job: "_RequestJob", send: Send) -> None:
-        start = {"type": "http.response.start", "status": response.status, "headers": _raw(response)}
+        start = {"type": "http.response.start", "status": response.status, "headers": response.headers.raw()}
         whole = response.whole
         if whole is None:
             await self._send_stream(
@@ -376,7 +376,3 @@ def _with_length(headers: list[tuple[bytes, bytes]], environ: Environ) -> list[t
         return headers
     kept = [(k, v) for k, v in headers if k not in (b"content-length", b"transfer-encoding")]
     return [*kept, (b"content-length", environ["CONTENT_LENGTH"].encode())]
-
-
-def _raw(response: Response) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]

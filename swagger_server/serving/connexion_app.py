@@ -135,18 +135,20 @@ class _FlaskEnd:
             return
         exchange = Exchange.of(scope)
         body = await _read(receive)
-        environ = {**exchange.request.environ, "asgi.scope": scope}
-        response = _until_done(lambda: self._call(dict(environ), body), exchange.request, self._retry)
-        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-        await send({"type": "http.response.start", "status": response.status, "headers": raw})
+        request = exchange.request
+
+        def call() -> Response:
+            environ = {**request.environ, "asgi.scope": scope}
+            translate.set_body(environ, body)
+            return as_response(self.app, environ)
+
+        response = _until_done(call, request, self._retry)
+        start = {"type": "http.response.start", "status": response.status}
+        await send({**start, "headers": response.headers.raw()})
         # Whole answers travel through the middleware (which may check them); streams go around it.
         if response.whole is None:
             exchange.flask_body, exchange.close = response.body, response.close
         await send({"type": "http.response.body", "body": response.whole or b""})
-
-    def _call(self, environ: dict[str, Any], body: bytes) -> Response:
-        translate.set_body(environ, body)
-        return as_response(self.app, environ)
 
 
 async def _read(receive: Receive) -> bytes:

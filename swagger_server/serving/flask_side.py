@@ -96,22 +96,17 @@ class FlaskSide:
         inner = endpoint.rpartition(".")[0]  # Connexion's blueprints are not nested
         names = (inner, None) if inner else (None,)
 
-        def functions(registered: Any, order: Iterable[Any], *, last_first: bool) -> tuple[Any, ...]:
-            found = [function for name in order for function in self._in_order(registered, name, last_first)]
-            return tuple(map(app.ensure_sync, found))
+        def functions(registered: Any, order: Iterable[Any], step: int) -> tuple[Any, ...]:
+            return tuple(app.ensure_sync(each) for name in order for each in registered.get(name, [])[::step])
 
         return _Hooks(
-            functions(app.before_request_funcs, reversed(names), last_first=False),
-            functions(app.after_request_funcs, names, last_first=True),
-            functions(app.teardown_request_funcs, names, last_first=True),
-            tuple(map(app.ensure_sync, reversed(app.teardown_appcontext_funcs))),
-            app.secret_key is not None or type(app.session_interface) is not SecureCookieSessionInterface,
+            before=functions(app.before_request_funcs, reversed(names), 1),
+            after=functions(app.after_request_funcs, names, -1),
+            teardown=functions(app.teardown_request_funcs, names, -1),
+            app_teardown=tuple(map(app.ensure_sync, reversed(app.teardown_appcontext_funcs))),
+            has_session=app.secret_key is not None
+            or type(app.session_interface) is not SecureCookieSessionInterface,
         )
-
-    @staticmethod
-    def _in_order(registered: Any, name: str | None, last_first: bool) -> list[Any]:
-        functions = list(registered.get(name, ()))
-        return functions[::-1] if last_first else functions
 
 
 class _RoutedContext(RequestContext):

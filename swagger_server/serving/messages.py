@@ -132,6 +132,10 @@ class Headers:
         value = self._values.get(name, "")
         return value if isinstance(value, str) else ", ".join(value)
 
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        """As ASGI wants them."""
+        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self]
+
     def keep(self, names: Container[str]) -> None:
         """Remove all but those of the `names`, which are in lower case."""
         self._values = {name: value for name, value in self._values.items() if name in names}

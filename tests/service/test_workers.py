@@ -137,7 +137,7 @@ def test_worker_that_is_replaced_finds_the_same_server(embedded: Environment) ->
 
 
 def test_data_survive_the_service(embedded: Environment) -> None:
-    """What the services of the tests above have loaded is still there, without loading it again."""
+    """What the services of the tests above have served is still there."""
     with User(data(embedded)) as user:
         assert user.database().execute("SELECT name FROM country WHERE iso2 = 'DE'") == [("Germany",)]
 

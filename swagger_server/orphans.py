@@ -12,6 +12,15 @@ import sys
 _PR_SET_PDEATHSIG = 1
 
 
+def forget_master_handlers() -> None:
+    """In a worker that has just been forked: have SIGTERM end it until it has handlers of its own.
+
+    Those that it inherits put the signal into the master's queue, where nobody looks for it here.
+    """
+    if "gunicorn.arbiter" in sys.modules:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def end_with_master() -> None:
     """In a worker on Linux: get SIGTERM when the master ends, however that ends. Elsewhere nothing."""
     if sys.platform == "linux" and "gunicorn.arbiter" in sys.modules:

@@ -10,6 +10,7 @@ Owns when the pools are opened, and how a start that cannot succeed ends: with o
 
 import atexit
 import inspect
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from swagger_server.config import ConfigError, load_settings
 from swagger_server.cooperation import in_each_worker
 from swagger_server.embedded import EmbeddedError
 from swagger_server.health import SchemaCheck
-from swagger_server.orphans import end_with_master
+from swagger_server.orphans import end_with_master, forget_master_handlers
 from swagger_server.prepare import prepare
 from swagger_server.serving import Application
 
@@ -67,6 +68,7 @@ def _start(application: Application) -> None:
     """Open the pools in this process, or, in a master that preloads, in each worker once it is forked."""
     atexit.register(application.stop)
     if _is_preloading():
+        os.register_at_fork(after_in_child=forget_master_handlers)
         in_each_worker(lambda: _start_here(application))
     else:
         _start_here(application)

@@ -3,8 +3,8 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -115,6 +115,14 @@ def supervisors(data: Path) -> list[psutil.Process]:
 def wait_until_nothing_runs(data: Path) -> None:
     """Neither supervisor nor server nor anybody else who names the folder."""
     wait_until(lambda: not mentioning(str(data)), GONE_WITHIN, lambda: f"left: {mentioning(str(data))}")
+
+
+def kill_at_once(processes: Iterable[psutil.Process]) -> None:
+    """SIGKILL for all as they stand: none lives to notice the end of another, and to react to it."""
+    for act in (psutil.Process.suspend, psutil.Process.kill):
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):  # a backend whose client has just gone
+                act(process)
 
 
 @contextmanager

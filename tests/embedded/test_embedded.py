@@ -19,7 +19,7 @@ from swagger_server.embedded.wire import State, probe
 from tests.support.process import wait_until
 from tests.support.servers import open_folder
 
-from .support import GONE_WITHIN, User, killed_at_the_end, supervisors, wait_until_nothing_runs
+from .support import GONE_WITHIN, User, kill_at_once, killed_at_the_end, supervisors, wait_until_nothing_runs
 
 C_LOCALE: dict[str, str | None] = {"LC_ALL": "C", "LANG": None}
 
@@ -80,8 +80,7 @@ def test_committed_data_survive_kill_of_everything(data: Path) -> None:
         user.database().execute("INSERT INTO note VALUES ('kept')")
         postmaster = psutil.Process(user.server_pid())
         everything = [*supervisors(data), postmaster, *postmaster.children()]
-        for process in everything:
-            process.kill()
+        kill_at_once(everything)
     psutil.wait_procs(everything, timeout=GONE_WITHIN)
     with User(data) as user:
         assert user.database().execute("SELECT text FROM note WHERE text = 'kept'") == [("kept",)]

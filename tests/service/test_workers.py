@@ -39,6 +39,18 @@ PATHS = [
     "/",
 ]
 
+KILL_MASTER = """
+import os, signal
+
+workers = 1
+worker_class = "uvicorn_worker.UvicornWorker"
+
+def post_fork(server, worker):
+    os.kill(os.getppid(), signal.SIGKILL)
+    while os.getppid() == server.pid:
+        pass
+"""
+
 _first_answers: dict[str, tuple[int, str, bytes]] = {}
 
 
@@ -111,6 +123,17 @@ def test_workers_that_do_not_watch_their_master_end_with_it(
         wait_until(lambda: service.log().count("Booting worker") == 2)
         service.send(signal.SIGKILL)
         service.wait_until_alone(10)
+
+
+@pytest.mark.parametrize("how", [(), ("--preload",)], ids=["", "preload"])
+def test_worker_whose_master_is_killed_while_it_is_forked_ends_with_it(
+    config: Path, tmp_path: Path, how: tuple[str, ...]
+) -> None:
+    settings = tmp_path / "settings.py"
+    settings.write_text(KILL_MASTER)
+    # Returns when nobody holds the output open any more.
+    ended = run_gunicorn("-c", str(settings), *how, env={"SWAGGER_SERVER_CONFIG": str(config)})
+    assert ended.returncode == -signal.SIGKILL
 
 
 def test_workers_racing_from_another_folder_start_one_server(embedded: Environment, tmp_path: Path) -> None:

@@ -135,8 +135,7 @@ class Case:
 
     def request(self) -> Request:
         """The request as this project's handler takes it."""
-        scope = {**self.scope(), "asgi": translate.IN_MEMORY}
-        return Request(translate.environ_from_scope(scope, b""), scope, b"")
+        return _request_of_scope(self.scope())
 
     def environ(self) -> dict[str, Any]:
         """The request as a WSGI server hands it over."""
@@ -181,8 +180,7 @@ def ours(name: str, handler: Handler, prepare: Callable[[Case], Any], to_request
 
 
 def _request_of_scope(scope: Scope) -> Request:
-    scope = {**scope, "asgi": translate.IN_MEMORY}
-    return Request(translate.environ_from_scope(scope, b""), scope, b"")
+    return Request({**scope, "asgi": translate.IN_MEMORY})
 
 
 def connexions_own(app: connexion.FlaskApp, runner: asyncio.Runner) -> Way:

@@ -1,19 +1,17 @@
 """Ending what a request is doing: because its client is gone, or because its time is up.
 
-Whoever starts something that can be ended from another thread registers how, under the request's environ;
-the serving layer decides when.
+Whoever starts something that can be ended from another thread registers how; the serving layer decides when.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from time import monotonic
-from typing import Any
-
-ENVIRON_KEY = "swagger_server.cancellation"
 
 
 class Cancellation:
     """When one request's work ends at the latest, and the ways to end it before. Safe from any thread."""
+
+    __slots__ = ("_actions", "_lock", "deadline", "is_cancelled")
 
     def __init__(self) -> None:
         self.deadline: float | None = None
@@ -47,9 +45,3 @@ class Cancellation:
             actions, self._actions = self._actions, []
             for action in actions:
                 action()
-
-
-def of(environ: Mapping[str, Any]) -> Cancellation:
-    """The request's cancellation; one that nobody asks where the environ has none."""
-    found: Cancellation | None = environ.get(ENVIRON_KEY)
-    return found or Cancellation()

@@ -20,9 +20,12 @@ from flask import Flask, Response, current_app, g, has_request_context, request
 from flask.ctx import _AppCtxGlobals
 from psycopg2.extensions import QueryCanceledError
 
-from swagger_server import cancellation, timings
+from swagger_server import under_way
+from swagger_server.cancellation import Cancellation
 from swagger_server.pool import ConnectionPool, PoolOptions
 from swagger_server.session import Connection, TransactionAborted
+from swagger_server.timings import add
+from swagger_server.under_way import UnderWay
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +51,7 @@ class _Lease:
 
     pool: ConnectionPool
     connection: Connection
-    cancellation: cancellation.Cancellation
+    cancellation: Cancellation
 
     def give_back(self) -> None:
         # From here on a cancellation would hit the connection's next borrower.
@@ -205,29 +208,38 @@ def _bind(app: Flask) -> None:
 
 
 def _borrow(database: Database) -> _Lease:
-    asked = request._get_current_object() if has_request_context() else None  # type: ignore[attr-defined]
-    environ = {} if asked is None else asked.environ
-    spent, cancelling = timings.of(environ), cancellation.of(environ)
+    asked = _request()
     pool, started = database.open(), time.perf_counter()
     try:
-        connection = cast(Connection, pool.getconn(timeout=_patience(pool, cancelling)))
+        connection = cast(Connection, pool.getconn(timeout=_patience(pool, asked.cancellation)))
     finally:
-        timings.add(spent, "pool", time.perf_counter() - started)
-    read_only = asked is not None and asked.method in SAFE_METHODS
+        add(asked.timings, "pool", time.perf_counter() - started)
     try:
         connection.begin_request(
-            read_only, database.statement_timeout, database.cursor_factory, spent, database.prepare
+            asked.method in SAFE_METHODS,
+            database.statement_timeout,
+            database.cursor_factory,
+            asked.timings,
+            database.prepare,
         )
     except BaseException:
         pool.putconn(connection)
         raise
-    cancelling.add(functools.partial(pool.interrupt, connection))
-    return _Lease(pool, connection, cancelling)
+    asked.cancellation.add(functools.partial(pool.interrupt, connection))
+    return _Lease(pool, connection, asked.cancellation)
 
 
-def _patience(pool: ConnectionPool, cancelling: cancellation.Cancellation) -> float:
+def _request() -> UnderWay:
+    """The request that asks; outside of one, something that may write."""
+    asked = under_way.current.get()
+    if asked is not None:
+        return asked
+    return under_way.of(request.environ if has_request_context() else {})
+
+
+def _patience(pool: ConnectionPool, cancellation: Cancellation) -> float:
     """Seconds to wait for a connection: the pool's own limit, within what the request has left."""
-    left = cancelling.time_left()
+    left = cancellation.time_left()
     return pool.options.timeout if left is None else min(pool.options.timeout, left)
 
 

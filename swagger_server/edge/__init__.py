@@ -108,10 +108,7 @@ class _Edge:
 def _make_get(request: Request) -> None:
     """Have a HEAD answered as GET, so that every header is GET's; a part of a body is GET's alone."""
     request.set_method("GET")
-    for key in ("HTTP_RANGE", "HTTP_IF_RANGE"):
-        request.environ.pop(key, None)
-    headers = request.scope["headers"]
-    request.scope["headers"] = [pair for pair in headers if pair[0].lower() not in (b"range", b"if-range")]
+    request.remove_headers("range", "if-range")
 
 
 def _set_length(response: Response) -> None:

@@ -32,8 +32,8 @@ def trust_proxies(count: int) -> Callable[[Request], None]:
             raise BadRequest("The X-Forwarded headers name a port that is no number.")
         environ["SCRIPT_NAME"] = _prefix(environ["SCRIPT_NAME"], request.environ.get("SCRIPT_NAME", ""))
         extensions = request.scope.get("extensions", {})
-        request.environ = environ
-        request.scope = {**translate.scope_from_environ(environ), "extensions": extensions}
+        scope = {**translate.scope_from_environ(environ), "extensions": extensions}
+        request.replace_environ(environ, scope)
 
     return apply
 

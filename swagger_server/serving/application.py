@@ -14,20 +14,20 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from swagger_server import under_way
 from swagger_server.serving import translate
 from swagger_server.serving.deadlines import Deadlines
 from swagger_server.serving.messages import (
     BodyIncomplete,
     BodyTooLarge,
-    Environ,
     Handler,
     Request,
     Response,
-    Scope,
     ServerBusy,
 )
 from swagger_server.serving.reasons import status_line
 from swagger_server.serving.threads import GaveUp, Job, RequestThreads
+from swagger_server.serving.translate import Environ, Scope
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Application:
         if refusal is not None:
             body = b""
         translate.set_body(environ, body)
-        return Request(environ, translate.scope_from_environ(environ), body, refusal)
+        return Request(translate.scope_from_environ(environ), body, refusal, environ)
 
     def _refusal(self, body: bytes, announced: str | None) -> Exception | None:
         if len(body) > self._max_body:
@@ -118,6 +118,7 @@ class Application:
 
     def _answer(self, request: Request) -> Response:
         handler = self._immediate.get(request.path, self.handler)
+        under_way.current.set(request)
         self._deadlines.begin(request)
         try:
             return handler(request)
@@ -154,17 +155,16 @@ class Application:
             job.client.forget()
 
     async def _read_asgi(self, scope: Scope, receive: Receive) -> Request | None:
-        body: bytes | None = b""
-        if _may_have_body(scope):
-            body = await self._read_body(receive)
+        scope = {**scope, "path": translate.origin_form(scope["path"]), "asgi": translate.IN_MEMORY}
+        if not _may_have_body(scope):
+            return Request(scope)
+        body = await self._read_body(receive)
         if body is None:
             return None
         refusal = BodyTooLarge(self._max_body) if len(body) > self._max_body else None
         body = b"" if refusal else body
-        scope = {**scope, "path": translate.origin_form(scope["path"]), "asgi": translate.IN_MEMORY}
-        environ = translate.environ_from_scope(scope, body)
-        scope["headers"] = _with_length(scope["headers"], environ)
-        return Request(environ, scope, body, refusal)
+        scope["headers"] = _with_length(scope["headers"], body)
+        return Request(scope, body, refusal)
 
     async def _read_body(self, receive: Receive) -> bytes | None:
         """The body, of which no more is read once it is too large; None where the client has gone."""
@@ -351,7 +351,10 @@ class _Body:
         return self._response.chunks()
 
     def close(self) -> None:
-        self._response.close()
+        try:
+            self._response.close()
+        finally:
+            under_way.current.set(None)  # the thread goes on to other requests in this context
 
 
 def _has_body(environ: Environ) -> bool:
@@ -370,9 +373,9 @@ def _may_have_body(scope: Scope) -> bool:
     return any(name in _ANNOUNCING for name, _ in scope["headers"])
 
 
-def _with_length(headers: list[tuple[bytes, bytes]], environ: Environ) -> list[tuple[bytes, bytes]]:
+def _with_length(headers: list[tuple[bytes, bytes]], body: bytes) -> list[tuple[bytes, bytes]]:
     """The headers for a body that is in memory: its length, and no word of chunks."""
-    if "CONTENT_LENGTH" not in environ:
+    kept = [pair for pair in headers if pair[0] not in _ANNOUNCING]
+    if not body and len(kept) == len(headers):
         return headers
-    kept = [(k, v) for k, v in headers if k not in (b"content-length", b"transfer-encoding")]
-    return [*kept, (b"content-length", environ["CONTENT_LENGTH"].encode())]
+    return [*kept, (b"content-length", b"%d" % len(body))]

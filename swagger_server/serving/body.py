@@ -33,7 +33,7 @@ class JsonBody:
 
     def takes(self, request: Request) -> bool:
         """Whether this is a body to be checked here: there is one, and it says that it is of this type."""
-        return bool(request.body) and request.environ.get("CONTENT_TYPE") in self.content_types
+        return bool(request.body) and request.header("content-type") in self.content_types
 
     def check(self, raw: bytes) -> None:
         """BadRequestProblem for what is not JSON, or not what the schema asks for."""

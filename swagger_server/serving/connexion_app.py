@@ -20,9 +20,10 @@ from swagger_server.serving.compiling import compile_operations
 from swagger_server.serving.error_handlers import ErrorHandlers, on_this_thread
 from swagger_server.serving.exchange import Exchange
 from swagger_server.serving.flask_side import as_response
-from swagger_server.serving.messages import Handler, Request, Response, Scope
+from swagger_server.serving.messages import Handler, Request, Response
 from swagger_server.serving.stepping import run_now, run_on_event_loop
 from swagger_server.serving.suspending import suspending_paths
+from swagger_server.serving.translate import Scope
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -78,6 +79,7 @@ class _Handler:
         return _until_done(lambda: operation.answer(request, path_values, values), request, self._retry)
 
     def _pass_through(self, request: Request) -> Response:
+        request.make_environ()  # of the scope as it came: the middleware changes it
         exchange = Exchange(request)
         run = exchange.run(self._middleware)
         if self._suspends(request.scope) or _is_large_form(request):

@@ -10,8 +10,9 @@ from connexion.middleware.exceptions import ExceptionMiddleware
 from starlette.exceptions import HTTPException
 
 from swagger_server.serving.exchange import Exchange
-from swagger_server.serving.messages import Request, Response, Scope
+from swagger_server.serving.messages import Request, Response
 from swagger_server.serving.stepping import run_now, run_on_event_loop
+from swagger_server.serving.translate import Scope
 
 ErrorHandler = Callable[[ConnexionRequest, Exception], Any]
 

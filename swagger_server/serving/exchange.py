@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from swagger_server.serving.messages import Request, Response, Scope
+from swagger_server.serving.messages import Request, Response
+from swagger_server.serving.translate import Scope
 
 _KEY = "swagger_server.exchange"
 """The scope's extension under which the far end of the stack finds the request it works for."""

@@ -8,6 +8,7 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from blinker import Signal
 from flask import Flask, request_finished, request_started, request_tearing_down
 from flask import Response as FlaskResponse
 from flask.ctx import RequestContext
@@ -17,7 +18,8 @@ from flask.signals import appcontext_popped, appcontext_tearing_down
 from flask.wrappers import Request as FlaskRequest
 from werkzeug.routing import MapAdapter, Rule
 
-from swagger_server.serving.messages import Environ, Headers, Response
+from swagger_server.serving.messages import Headers, Response
+from swagger_server.serving.translate import Environ
 
 _BODILESS = (204, 304)
 _WHOLE_UP_TO = 1_048_576
@@ -43,15 +45,20 @@ class FlaskSide:
         self._hooks_of = functools.cache(self._find_hooks)
 
     def run(
-        self, environ: Environ, rule: Rule, view_args: dict[str, Any], view: Callable[[], Any]
+        self,
+        make_environ: Callable[[], Environ],
+        rule: Rule,
+        view_args: dict[str, Any],
+        view: Callable[[], Any],
     ) -> Response:
         """What `view` answers inside the app's contexts and between its hooks; raises what it leaves unhandled.
 
-        As in Flask, `view_args` are those of the URL `rule`; here they are not handed to the view.
+        As in Flask, `view_args` are those of the URL `rule`; here they are not handed to the view. `make_environ` is
+        called once somebody asks for Flask's request.
         """
         app = self._app
         hooks = self._hooks_of(rule.endpoint)
-        context = _RoutedContext(app, environ, rule, view_args, hooks)
+        context = _RoutedContext(app, make_environ, rule, view_args, hooks)
         error: BaseException | None = None
         try:
             try:
@@ -60,7 +67,7 @@ class FlaskSide:
             except Exception as exc:
                 error = exc
                 answer = app.handle_exception(exc)
-            return as_response(answer, environ)
+            return _simple(answer) or as_response(answer, context.request.environ)
         except BaseException as exc:
             error = error or exc
             raise
@@ -71,7 +78,7 @@ class FlaskSide:
         app = self._app
         app._got_first_request = True
         try:
-            request_started.send(app, _async_wrapper=app.ensure_sync)
+            _tell(request_started, app)
             for before in hooks.before:
                 answer = before()
                 if answer is not None:
@@ -88,7 +95,7 @@ class FlaskSide:
         for after in hooks.after:
             response = after(response)
         context.save_session(response)
-        request_finished.send(app, _async_wrapper=app.ensure_sync, response=response)
+        _tell(request_finished, app, response=response)
         return response
 
     def _find_hooks(self, endpoint: str) -> _Hooks:
@@ -109,24 +116,44 @@ class FlaskSide:
         )
 
 
+def _tell(signal: Signal, app: Flask, **values: Any) -> None:
+    """Send a signal, if anybody listens: sending costs as much where nobody does."""
+    if signal.receivers:
+        signal.send(app, _async_wrapper=app.ensure_sync, **values)
+
+
 class _RoutedContext(RequestContext):
     """Flask's request context with the result of the routing put in; what is seldom wanted is made when it is."""
 
     def __init__(
-        self, app: Flask, environ: Environ, rule: Rule, view_args: dict[str, Any], hooks: _Hooks
+        self,
+        app: Flask,
+        make_environ: Callable[[], Environ],
+        rule: Rule,
+        view_args: dict[str, Any],
+        hooks: _Hooks,
     ) -> None:
-        # Not the base class's: it would make the URL adapter at once.
-        request: FlaskRequest = app.request_class(environ)
-        request.json_module = app.json
-        request.url_rule, request.view_args = rule, view_args
+        # Not the base class's: it would make the request and the URL adapter at once.
         self.app = app
-        self.request = request
         self.flashes = None
+        self._make_environ = make_environ
+        self._routed = (rule, view_args)
+        self._request: FlaskRequest | None = None
         self._session = None
         self._after_request_functions = []
         self._cv_tokens = []
         self._hooks = hooks
         self._adapter: MapAdapter | None = None
+
+    @property
+    def request(self) -> FlaskRequest:  # type: ignore[override]
+        """Flask's request, made at the first look."""
+        if self._request is None:
+            request: FlaskRequest = self.app.request_class(self._make_environ())
+            request.json_module = self.app.json
+            request.url_rule, request.view_args = self._routed
+            self._request = request
+        return self._request
 
     @property
     def url_adapter(self) -> MapAdapter | None:  # type: ignore[override]
@@ -170,12 +197,14 @@ class _RoutedContext(RequestContext):
         try:
             for function in self._hooks.teardown:
                 function(exc)
-            request_tearing_down.send(self.app, _async_wrapper=self.app.ensure_sync, exc=exc)
-            self.request.close()
+            _tell(request_tearing_down, self.app, exc=exc)
+            if self._request is not None:
+                self._request.close()
         finally:
             token, app_context = self._cv_tokens.pop()
             _cv_request.reset(token)
-            self.request.environ["werkzeug.request"] = None
+            if self._request is not None:
+                self._request.environ["werkzeug.request"] = None
             self._pop_app(app_context, exc)
 
     def _pop_app(self, app_context: Any, exc: BaseException | None) -> None:
@@ -183,10 +212,10 @@ class _RoutedContext(RequestContext):
         try:
             for function in self._hooks.app_teardown:
                 function(exc)
-            appcontext_tearing_down.send(app, _async_wrapper=app.ensure_sync, exc=exc)
+            _tell(appcontext_tearing_down, app, exc=exc)
         finally:
             _cv_app.reset(app_context._cv_tokens.pop())
-        appcontext_popped.send(app, _async_wrapper=app.ensure_sync)
+        _tell(appcontext_popped, app)
 
     def copy(self) -> RequestContext:
         return RequestContext(self.app, self.request.environ, self.request, self._session)
@@ -194,8 +223,6 @@ class _RoutedContext(RequestContext):
 
 def as_response(answer: Any, environ: Environ) -> Response:
     """A WSGI application's answer: whole where its length is known and fits, else a stream."""
-    if type(answer) is FlaskResponse and (simple := _simple(answer)) is not None:
-        return simple
     started: list[tuple[int, list[tuple[str, str]]]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> None:
@@ -213,22 +240,25 @@ def as_response(answer: Any, environ: Environ) -> Response:
         close()
 
 
-_COMPLETED = ("location", "content-location", "content-length")
-"""Headers that Werkzeug puts right when it sends."""
-
-
-def _simple(answer: FlaskResponse) -> Response | None:
+def _simple(answer: Any) -> Response | None:
     """An answer in one piece that Werkzeug would send as it is; None for any other."""
-    pieces = answer.response
-    if type(pieces) is not list or len(pieces) != 1 or answer.status_code in _BODILESS:
+    if type(answer) is not FlaskResponse:
+        return None
+    pieces, status = answer.response, answer.status_code
+    if type(pieces) is not list or len(pieces) != 1 or status < 200 or status in _BODILESS:
         return None
     headers = Headers(answer.headers)
-    if answer.status_code < 200 or any(headers.get(name) is not None for name in _COMPLETED):
+    # Werkzeug completes addresses, and leaves the length as it is said.
+    if headers.get("location") is not None or headers.get("content-location") is not None:
         return None
     body = pieces[0] if isinstance(pieces[0], bytes) else pieces[0].encode()
-    headers.set("content-length", str(len(body)))
-    answer.close()
-    return Response(answer.status_code, headers, [body])
+    if headers.get("content-length") is None:
+        headers.set("content-length", str(len(body)))
+    elif headers.get("content-length") != str(len(body)):
+        return None
+    if answer._on_close:
+        answer.close()
+    return Response(status, headers, [body])
 
 
 def _size(headers: list[tuple[str, str]]) -> int | None:

@@ -1,17 +1,12 @@
 """The request and the response as the serving layer passes them on, whatever protocol they came by."""
 
 import functools
-from collections.abc import Callable, Container, Iterable, Iterator, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Iterator
 from time import monotonic
-from typing import Any
 
-from swagger_server import cancellation, timings
-from swagger_server.cancellation import Cancellation
-from swagger_server.timings import Timings
-
-Environ = dict[str, Any]
-Scope = MutableMapping[str, Any]
+from swagger_server.serving import translate
+from swagger_server.serving.translate import Environ, Scope
+from swagger_server.under_way import ENVIRON_KEY, UnderWay
 
 
 class BodyTooLarge(Exception):
@@ -51,42 +46,78 @@ def _environ_key(name: str) -> str:
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
-@dataclass(slots=True)
-class Request:
-    """A whole request. `environ` is WSGI's view of it and `scope` ASGI's; `body` is read already.
+class Request(UnderWay):
+    """A whole request. `scope` is ASGI's view of it and `environ` WSGI's; `body` is read already.
 
     `arrived` is by time.monotonic(). `refusal` is what the serving layer found wrong before any handler
     ran (BodyTooLarge, ServerBusy): the handler turns it into an answer in the shape of its other errors.
     """
 
-    environ: Environ
-    scope: Scope
-    body: bytes
-    refusal: Exception | None = None
-    timings: Timings = field(default_factory=dict)
-    cancellation: Cancellation = field(default_factory=Cancellation)
-    arrived: float = field(default_factory=monotonic)
+    __slots__ = ("_by_name", "_environ", "arrived", "body", "refusal", "scope")
 
-    def __post_init__(self) -> None:
-        self.environ[timings.ENVIRON_KEY] = self.timings
-        self.environ[cancellation.ENVIRON_KEY] = self.cancellation
+    def __init__(
+        self,
+        scope: Scope,
+        body: bytes = b"",
+        refusal: Exception | None = None,
+        environ: Environ | None = None,
+    ) -> None:
+        """Without an `environ` it is made of the scope when somebody asks for it."""
+        super().__init__(scope["method"])
+        self.scope = scope
+        self.body = body
+        self.refusal = refusal
+        self.arrived = monotonic()
+        self._by_name: dict[bytes, bytes] | None = None
+        self._environ: Environ | None = None
+        if environ is not None:
+            self.replace_environ(environ, scope)
 
     @property
-    def method(self) -> str:
-        return str(self.environ["REQUEST_METHOD"])
+    def environ(self) -> Environ:
+        """WSGI's view."""
+        return self.make_environ() if self._environ is None else self._environ
+
+    def make_environ(self) -> Environ:
+        """Make WSGI's view of the scope as it is now."""
+        self._environ = translate.environ_from_scope(self.scope, self.body)
+        self._environ[ENVIRON_KEY] = self
+        return self._environ
+
+    def replace_environ(self, environ: Environ, scope: Scope) -> None:
+        """Have the request be what these two say."""
+        environ[ENVIRON_KEY] = self
+        self._environ, self.scope = environ, scope
 
     def set_method(self, method: str) -> None:
         """Have the request handled as one of another method."""
-        self.environ["REQUEST_METHOD"] = self.scope["method"] = method
+        self.method = self.scope["method"] = method
+        if self._environ is not None:
+            self._environ["REQUEST_METHOD"] = method
 
     @property
     def path(self) -> str:
-        return str(self.scope["path"])
+        path: str = self.scope["path"]
+        return path
 
     def header(self, name: str) -> str | None:
-        """One header by its lower-case name, or None."""
-        value: str | None = self.environ.get(_environ_key(name))
-        return value
+        """One header by its lower-case name, or None; several of that name as one, with commas."""
+        if self._environ is not None:
+            value: str | None = self._environ.get(_environ_key(name))
+            return value
+        if self._by_name is None:
+            self._by_name = _joined(self.scope["headers"])
+        found = self._by_name.get(name.encode())
+        return None if found is None else found.decode("latin-1")
+
+    def remove_headers(self, *names: str) -> None:
+        """Have the request handled as if it had no such headers; the names are in lower case."""
+        raw = {name.encode() for name in names}
+        self.scope["headers"] = [pair for pair in self.scope["headers"] if pair[0].lower() not in raw]
+        self._by_name = None
+        if self._environ is not None:
+            for name in names:
+                self._environ.pop(_environ_key(name), None)
 
     @property
     def operation(self) -> str | None:
@@ -95,6 +126,16 @@ class Request:
         routing = extensions.get("connexion_routing") if extensions else None
         operation: str | None = routing.get("operation_id") if routing else None
         return operation
+
+
+def _joined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The headers by name, repeated ones as one, as in an environ."""
+    by_name = dict(headers)
+    if len(by_name) < len(headers):
+        by_name.clear()
+        for name, value in headers:
+            by_name[name] = by_name[name] + b"," + value if name in by_name else value
+    return by_name
 
 
 class Headers:

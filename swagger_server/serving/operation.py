@@ -66,8 +66,7 @@ class Operation:
 
     def takes(self, request: Request) -> bool:
         """Whether this request can be answered here; another one goes Connexion's own way."""
-        environ = request.environ
-        if "HTTP_UPGRADE" in environ or not _is_host(environ.get("HTTP_HOST", "")):
+        if request.header("upgrade") is not None or not _is_host(request.header("host") or ""):
             return False
         return not request.body if self.body is None else self.body.takes(request)
 
@@ -93,9 +92,8 @@ class Operation:
 
     def answer(self, request: Request, path_values: dict[str, Any], values: dict[str, Any]) -> Response:
         """What the controller answers; raises what it and Flask's error handlers leave unhandled."""
-        environ = {**request.environ, "asgi.scope": request.scope}
         return self.flask.run(
-            environ,
+            lambda: {**request.environ, "asgi.scope": request.scope},
             self.rule,
             dict(path_values),
             lambda: self.controller.call(dict(values), _context.get(), self.body),

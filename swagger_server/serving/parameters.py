@@ -27,8 +27,9 @@ from werkzeug.datastructures import Headers
 from werkzeug.sansio.request import Request as WerkzeugRequest
 
 from swagger_server.serving.faults import printable
-from swagger_server.serving.messages import Request, Scope
+from swagger_server.serving.messages import Request
 from swagger_server.serving.schemas import CompiledSchema, compile_schema
+from swagger_server.serving.translate import Scope
 
 Description = Mapping[str, Any]
 Coerce = Callable[[Any], Any]

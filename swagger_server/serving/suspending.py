@@ -9,7 +9,7 @@ from typing import Any
 from connexion.options import SwaggerUIConfig
 from connexion.utils import get_function_from_name
 
-from swagger_server.serving.messages import Scope
+from swagger_server.serving.translate import Scope
 
 _FUNCTION_KEYS = {
     "x-basicInfoFunc": "BASICINFO_FUNC",

@@ -1,13 +1,15 @@
 """The threads that run an ASGI worker's requests, and the look at those that take long.
 
-Owns how a request gets to a thread and its answer back to the event loop: one queue, one wake-up of the loop. The
-futures of concurrent.futures and asyncio, one wrapped in the other, cost several times as much.
+Owns how a request gets to a thread and its answer back to the event loop, and how many have one at a time. Python
+runs one thread at a time: where their work keeps a processor busy, more threads do not do more of it, but take turns
+more often, and each turn costs. So few have a request as long as those few compute, and more the more they wait.
 """
 
 import asyncio
-import queue
 import threading
-from time import monotonic
+from collections import deque
+from collections.abc import Callable
+from time import monotonic, process_time
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -17,6 +19,16 @@ _ROUND = 0.1
 
 SLOW = 0.2
 """Seconds after which a job counts as slow."""
+
+_FEWEST = 2
+"""Threads that may have a job at any time: one computes while the other waits for the database."""
+
+_TURN = 0.002
+"""Seconds between two adjustments of how many may have one."""
+
+_WAITING, _COMPUTING = 0.4, 0.6
+"""The process's time on a processor, as a share of the time that went by, below which the threads mostly wait, so
+that one more may have a job, and above which they mostly compute, so that one fewer may."""
 
 
 class GaveUp(Exception):
@@ -84,6 +96,96 @@ class Job(Generic[T]):
             self.result.set_exception(error)
 
 
+class _Thread:
+    """A thread for jobs, given one at a time."""
+
+    __slots__ = ("_bell", "_job", "_next_job")
+
+    def __init__(self, number: int, next_job: "Callable[[_Thread], Job[Any] | None]") -> None:
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self._job: Job[Any] | None = None
+        self._next_job = next_job
+        # A daemon: a request that hangs must not keep a worker from ending that was told to.
+        threading.Thread(target=self._work, name=f"request-{number}", daemon=True).start()
+
+    def begin(self, job: Job[Any]) -> None:
+        """Have the resting thread run a job."""
+        self._job = job
+        self._bell.release()
+
+    def _work(self) -> None:
+        while True:
+            self._bell.acquire()
+            while self._job is not None:
+                if self._job.claim():
+                    self._job.run()
+                self._job = None  # or the last request would live until the next one
+                self._job = self._next_job(self)
+
+
+class _Desk:
+    """Hands out jobs to at most `count` threads. Safe from any thread."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._most = min(count, _FEWEST)
+        """How many may have a job."""
+        self._lock = threading.Lock()
+        self._jobs: deque[Job[Any]] = deque()
+        # A stack: the one that has just ended has its memory in the processor's caches.
+        self._resting: list[_Thread] = []
+        self._started = 0
+        self._last_look = (0.0, 0.0)
+
+    def add(self, job: Job[Any]) -> bool:
+        """Begin the job, or keep it until a thread may have it; whether it was begun."""
+        with self._lock:
+            if self._jobs or not self._may_begin():
+                self._jobs.append(job)
+                return False
+            self._begin(job)
+            return True
+
+    def look(self) -> None:
+        """Begin to watch what the process does until the next adjustment."""
+        self._last_look = monotonic(), process_time()
+
+    def adjust(self) -> bool:
+        """Let more threads have a job if those that do mostly wait, or fewer; whether to look again."""
+        then, spent = self._last_look
+        self.look()
+        share = (self._last_look[1] - spent) / (self._last_look[0] - then)
+        with self._lock:
+            if share < _WAITING and self._jobs:
+                self._most = min(self._most + 1, self._count)
+            elif share > _COMPUTING and self._most > _FEWEST:
+                self._most -= 1
+            while self._jobs and self._may_begin():
+                self._begin(self._jobs.popleft())
+            return self._busy() >= _FEWEST
+
+    def _next_job(self, thread: _Thread) -> Job[Any] | None:
+        """For a thread that has ended a job: the next one, or None to rest."""
+        with self._lock:
+            if self._jobs and self._busy() <= self._most:
+                return self._jobs.popleft()
+            self._resting.append(thread)
+            return None
+
+    def _busy(self) -> int:
+        return self._started - len(self._resting)
+
+    def _may_begin(self) -> bool:
+        return self._busy() < self._most
+
+    def _begin(self, job: Job[Any]) -> None:
+        if not self._resting:
+            self._started += 1
+            self._resting.append(_Thread(self._started, self._next_job))
+        self._resting.pop().begin(job)
+
+
 class RequestThreads:
     """Up to `count` threads, started as they are needed; jobs that none takes within `max_wait` seconds are given up.
 
@@ -91,21 +193,21 @@ class RequestThreads:
     """
 
     def __init__(self, count: int, max_wait: float) -> None:
-        self._count = count
+        self._desk = _Desk(count)
         self._max_wait = max_wait
-        self._queue: queue.SimpleQueue[Job[Any]] = queue.SimpleQueue()
-        self._started = 0
         self._jobs: set[Job[Any]] = set()
         self._is_looking = False
+        self._is_adjusting = False
 
     async def run(self, job: Job[T]) -> T:
         """The job's result; GaveUp if it was given up, else what its call raised."""
         self._jobs.add(job)
-        if self._started < min(len(self._jobs), self._count):
-            self._start_thread()
         if not self._is_looking:
             self._look_later()
-        self._queue.put(job)
+        if not self._desk.add(job) and not self._is_adjusting:
+            self._is_adjusting = True
+            self._desk.look()
+            self._adjust_later()
         try:
             return await job.result
         except asyncio.CancelledError:
@@ -115,17 +217,13 @@ class RequestThreads:
         finally:
             self._jobs.discard(job)
 
-    def _start_thread(self) -> None:
-        self._started += 1
-        # A daemon: a request that hangs must not keep a worker from ending that was told to.
-        threading.Thread(target=self._work, name=f"request-{self._started}", daemon=True).start()
+    def _adjust_later(self) -> None:
+        asyncio.get_running_loop().call_later(_TURN, self._adjust)
 
-    def _work(self) -> None:
-        while True:
-            job = self._queue.get()
-            if job.claim():
-                job.run()
-            del job  # or the last request would live until the next one
+    def _adjust(self) -> None:
+        self._is_adjusting = self._desk.adjust()
+        if self._is_adjusting:
+            self._adjust_later()
 
     def _look_later(self) -> None:
         self._is_looking = True

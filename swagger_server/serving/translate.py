@@ -6,9 +6,12 @@ whichever protocol the server speaks. Sources: PEP 3333 and the ASGI HTTP specif
 
 import io
 import sys
+from collections.abc import MutableMapping
+from typing import Any
 from urllib.parse import quote, urlsplit
 
-from swagger_server.serving.messages import Environ, Scope
+Environ = dict[str, Any]
+Scope = MutableMapping[str, Any]
 
 IN_MEMORY = {"version": "3.0", "spec_version": "2.4"}
 """A scope's "asgi" for a request that is in memory: by 2.4 nobody need watch for a disconnect meanwhile."""

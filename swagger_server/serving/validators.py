@@ -14,7 +14,7 @@ from connexion.validators import VALIDATOR_MAP
 from connexion.validators.json import JSONRequestBodyValidator
 from jsonschema import Draft4Validator, Draft202012Validator
 
-from swagger_server.serving.messages import Scope
+from swagger_server.serving.translate import Scope
 
 # Connexion validates by draft 4, which has no "date" and no "uuid"; later drafts know how to check them.
 for _name in ("date", "date-time", "uuid"):

@@ -15,7 +15,8 @@ FLOORS = [
     {"problems", "paging", "queries"},
     {"db", "encoder", "sample", "embedded"},
     {"session", "serving", "log", "schema", "rows", "cooperation", "orphans"},
-    {"pool", "config", "timings", "cancellation", "request_id", "paths", "search_key", "prepared"},
+    {"pool", "config", "under_way", "request_id", "paths", "search_key", "prepared"},
+    {"timings", "cancellation"},
 ]
 
 PLACES = {"__main__", "cli", "wsgi", "startup", "gunicorn_settings", "site", "prepare", "paths"} | {
@@ -88,7 +89,7 @@ def test_the_pool_stands_alone():
 
 
 def test_serving_knows_neither_the_database_nor_the_settings():
-    assert own_imports("serving") == {"cancellation", "timings"}
+    assert own_imports("serving") == {"under_way"}
 
 
 def test_the_foundation_imports_only_what_it_says():

@@ -252,7 +252,7 @@ def test_a_thread_forgets_the_id_of_the_request_that_it_served(body: Iterable[by
         return Response(200, [], body)
 
     environ = create_environ("/", headers={"X-Request-ID": "served"})
-    request = Request(environ, translate.scope_from_environ(environ), b"")
+    request = Request(translate.scope_from_environ(environ), environ=environ)
     response = with_edge(answer, CorsSettings(), ServerSettings(), lambda _: ())(request)
     assert list(response.chunks())
     response.close()

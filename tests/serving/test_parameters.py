@@ -60,7 +60,7 @@ def request_with(query: bytes, path_values: dict[str, Any], headers: list[tuple[
     environ["QUERY_STRING"] = query.decode("latin-1")
     scope = translate.scope_from_environ(environ)
     scope["path_params"] = path_values
-    return Request(environ, scope, b"")
+    return Request(scope, environ=environ)
 
 
 def by_connexion(

@@ -1,0 +1,35 @@
+"""The request that is being answered: what others must know of it, whoever serves it.
+
+Kept in the context, so that whoever works for the request finds it without Flask and without WSGI's environ, and
+in the environ, for code that took Flask's request to a thread of its own.
+"""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from swagger_server.cancellation import Cancellation
+from swagger_server.timings import Timings
+
+ENVIRON_KEY = "swagger_server.under_way"
+
+
+class UnderWay:
+    """A request: its method, where its time goes, and the ways to end what it does."""
+
+    __slots__ = ("cancellation", "method", "timings")
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        self.timings: Timings = {}
+        self.cancellation = Cancellation()
+
+
+current: ContextVar[UnderWay | None] = ContextVar("under_way", default=None)
+"""The request that this context works for; None where nobody has said."""
+
+
+def of(environ: Mapping[str, Any]) -> UnderWay:
+    """The request that an environ is of; one that nobody asks about where the server has put none into it."""
+    found: UnderWay | None = environ.get(ENVIRON_KEY)
+    return found or UnderWay(environ.get("REQUEST_METHOD", ""))

@@ -70,7 +70,7 @@ class RequestGlobals(_AppCtxGlobals):
         Waits for up to the pool's timeout; raises the pool's errors, and ConnectionLost when the
         connection died earlier in this request.
         """
-        return get_db()
+        return _connection(self, "default")
 
 
 class Database:
@@ -153,8 +153,11 @@ def get_db(name: str = "default") -> Connection:
     exception; the connection itself goes back when the request ends. Borrowing waits for up to the
     pool's timeout and raises the pool's errors; ConnectionLost when the connection has died since.
     """
-    # One look through Flask's proxy, which costs as much as all the rest.
-    leases: dict[str, _Lease] = g._get_current_object().__dict__.setdefault(_LEASES, {})
+    return _connection(g._get_current_object(), name)
+
+
+def _connection(context: _AppCtxGlobals, name: str) -> Connection:
+    leases: dict[str, _Lease] = context.__dict__.setdefault(_LEASES, {})
     lease = leases.get(name)
     if lease is None:
         lease = leases[name] = _borrow(_database(name))

@@ -72,7 +72,7 @@ class Application:
 
     def __call__(self, *args: Any) -> Any:
         if len(args) == 3:
-            return self.asgi(*args)
+            return self._asgi_http(*args) if args[0]["type"] == "http" else self.asgi(*args)
         if len(args) == 2:
             return self.wsgi(*args)
         if len(args) == 1:
@@ -152,7 +152,7 @@ class Application:
                 response = await self._on_thread(job)
             await self._send(response, job, send)
         finally:
-            job.client.forget()
+            job.forget_client()
 
     async def _read_asgi(self, scope: Scope, receive: Receive) -> Request | None:
         scope = {**scope, "path": translate.origin_form(scope["path"]), "asgi": translate.IN_MEMORY}
@@ -275,14 +275,27 @@ class _Stream:
 class _RequestJob(Job[Response]):
     """A request under way, and one context for all its pieces, on whichever threads they run."""
 
-    __slots__ = ("_function", "client", "context", "request")
+    __slots__ = ("_client", "_function", "_receive", "context", "request")
 
     def __init__(self, function: Handler, request: Request, receive: Receive) -> None:
         super().__init__()
         self._function = function
         self.request = request
         self.context = contextvars.copy_context()
-        self.client = _Client(receive, request)
+        self._receive = receive
+        self._client: _Client | None = None
+
+    @property
+    def client(self) -> "_Client":
+        """Who waits for the answer."""
+        if self._client is None:
+            self._client = _Client(self._receive, self.request)
+        return self._client
+
+    def forget_client(self) -> None:
+        """The answer is sent, or nobody wants it."""
+        if self._client is not None:
+            self._client.forget()
 
     def call(self) -> Response:
         return self.context.run(self._function, self.request)
@@ -336,7 +349,7 @@ class _Client:
         self._request.cancellation.cancel()
 
     def forget(self) -> None:
-        """Stop watching: the answer is sent, or nobody wants it."""
+        """Stop watching."""
         if self._watcher is not None:
             self._watcher.cancel()
 

@@ -13,6 +13,8 @@ _KEY = "swagger_server.exchange"
 class Exchange:
     """Gives an application the request, whose body is in memory, and keeps what it answers."""
 
+    __slots__ = ("_body_given", "_headers", "_sent", "_status", "close", "error", "flask_body", "request")
+
     def __init__(self, request: Request) -> None:
         self.request = request
         self.flask_body: Iterable[bytes] | None = None

@@ -195,7 +195,7 @@ class Response:
     `close` must be called exactly once by whoever sends the response, sent to its end or not.
     """
 
-    __slots__ = ("body", "close", "headers", "status")
+    __slots__ = ("_body", "close", "headers", "status", "whole")
 
     def __init__(
         self,
@@ -206,17 +206,22 @@ class Response:
     ) -> None:
         self.status = status
         self.headers = headers if isinstance(headers, Headers) else Headers(headers)
+        self.whole: bytes | None = None
+        """The body as bytes, or None when it is a stream."""
         self.body = body
         self.close = close
 
     @property
-    def whole(self) -> bytes | None:
-        """The body as bytes, or None when it is a stream."""
-        body = self.body
+    def body(self) -> Iterable[bytes]:
+        return self._body
+
+    @body.setter
+    def body(self, body: Iterable[bytes]) -> None:
+        self._body = body
         if not isinstance(body, list):
-            return None
-        whole: bytes = body[0] if len(body) == 1 else b"".join(body)
-        return whole
+            self.whole = None
+        else:
+            self.whole = body[0] if len(body) == 1 else b"".join(body)
 
     def header(self, name: str) -> str | None:
         """The first header of that name, which is in lower case, or None."""

@@ -45,7 +45,7 @@ class ConnectionLost(psycopg2.OperationalError):
         super().__init__(f"request connection lost (database {name!r})")
 
 
-@dataclass
+@dataclass(slots=True)
 class _Lease:
     """A connection while a request has it."""
 
@@ -117,6 +117,8 @@ class Database:
 
     def open(self) -> ConnectionPool:
         """The pool of this process, made by the first call. A database that is down raises nothing."""
+        if (pool := self._pool) is not None:
+            return pool
         with self._opening:
             if self._pool is None:
                 self._pool = self._make_pool()

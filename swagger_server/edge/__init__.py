@@ -62,7 +62,7 @@ class _Edge:
         except Exception as exc:
             response = self._refuse(request, exc)
         self._cors.apply(request, access.method, response)
-        _describe_request(request, response, access.seconds)
+        _describe_request(request, response, access)
         _set_length(response)
         if access.method == "HEAD":
             response = Response(response.status, response.headers, [], response.close)
@@ -114,14 +114,18 @@ def _make_get(request: Request) -> None:
 def _set_length(response: Response) -> None:
     whole = response.whole
     if whole is not None and response.status not in _BODILESS:
-        response.set_header("content-length", str(len(whole)))
+        response.headers.set("content-length", str(len(whole)))
 
 
-def _describe_request(request: Request, response: Response, seconds: float) -> None:
-    response.set_header(_REQUEST_ID, request_id.current.get())
-    # A browser must not take JSON, or a file, for anything but what it says it is.
-    response.set_header("x-content-type-options", "nosniff")
-    timing = f"total;dur={seconds * 1000:.1f}"
+def _describe_request(request: Request, response: Response, access: Access) -> None:
+    timing = f"total;dur={access.seconds * 1000:.1f}"
     for name, value in request.timings.items():
         timing += f", {name};dur={value * 1000:.1f}"
-    response.set_header("server-timing", timing)
+    response.headers.update(
+        {
+            _REQUEST_ID: access.request_id,
+            # A browser must not take JSON, or a file, for anything but what it says it is.
+            "x-content-type-options": "nosniff",
+            "server-timing": timing,
+        }
+    )

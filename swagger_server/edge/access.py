@@ -22,9 +22,9 @@ class Access:
         self.method = request.method
         self._started = time.perf_counter()
         self._outer_id = request_id.current.get()
-        self._id = request_id.taken_or_made(request.header("x-request-id"))
+        self.request_id = request_id.taken_or_made(request.header("x-request-id"))
         self._aborted = False
-        request_id.current.set(self._id)
+        request_id.current.set(self.request_id)
 
     @property
     def seconds(self) -> float:
@@ -43,7 +43,7 @@ class Access:
         close = response.close
 
         def close_and_end() -> None:
-            request_id.current.set(self._id)
+            request_id.current.set(self.request_id)
             try:
                 close()
             finally:
@@ -74,7 +74,7 @@ class Access:
             return
         timings = self.request.timings
         fields = {
-            "request_id": self._id,
+            "request_id": self.request_id,
             "method": self.method,
             "path": self.request.path,
             "operation": self.request.operation,

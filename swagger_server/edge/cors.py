@@ -43,11 +43,10 @@ class Cors:
             headers = self._decide(Headers(EnvironHeaders(request.environ)), method)
         else:
             headers = self._headers_for(request.header("origin"))
-        for name, value in headers:
-            response.set_header(name, value)
+        response.headers.update(headers)
         if self._varies:
             response.vary("Origin")
 
-    def _decide(self, headers: Headers, method: str) -> list[tuple[str, str]]:
+    def _decide(self, headers: Headers, method: str) -> dict[str, str]:
         decided = get_cors_headers(self._options, headers, method)
-        return [(name.lower(), str(value)) for name, value in decided.items() if name != "Vary"]
+        return {name.lower(): str(value) for name, value in decided.items() if name != "Vary"}

@@ -33,7 +33,7 @@ def trust_proxies(count: int) -> Callable[[Request], None]:
         environ["SCRIPT_NAME"] = _prefix(environ["SCRIPT_NAME"], request.environ.get("SCRIPT_NAME", ""))
         extensions = request.scope.get("extensions", {})
         scope = {**translate.scope_from_environ(environ), "extensions": extensions}
-        request.replace_environ(environ, scope)
+        request.replace(environ, scope)
 
     return apply
 

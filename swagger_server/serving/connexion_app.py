@@ -6,7 +6,6 @@ hand, without an event loop and without the thread pool of ten that Connexion's 
 add. What really suspends (async security handlers, Swagger UI's files) gets an event loop for that one request.
 """
 
-import itertools
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -116,13 +115,14 @@ def _is_large_form(request: Request) -> bool:
 
 
 def _until_done(run: Callable[[], Response], request: Request, retry: Retry) -> Response:
-    for attempt in itertools.count(1):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             return run()
         except Exception as exc:
             if not retry(request, exc, attempt):
                 raise
-    raise AssertionError("unreachable")
 
 
 class _FlaskEnd:

@@ -6,15 +6,15 @@ not know Connexion.
 
 import functools
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from blinker import Signal
 from flask import Flask, request_finished, request_started, request_tearing_down
 from flask import Response as FlaskResponse
-from flask.ctx import RequestContext
+from flask.ctx import AppContext, RequestContext
 from flask.globals import _cv_app, _cv_request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
-from flask.signals import appcontext_popped, appcontext_tearing_down
+from flask.signals import appcontext_popped, appcontext_pushed, appcontext_tearing_down
 from flask.wrappers import Request as FlaskRequest
 from werkzeug.routing import MapAdapter, Rule
 
@@ -122,6 +122,31 @@ def _tell(signal: Signal, app: Flask, **values: Any) -> None:
         signal.send(app, _async_wrapper=app.ensure_sync, **values)
 
 
+class _AppContext(AppContext):
+    """Flask's app context of a request, for an app without a SERVER_NAME."""
+
+    def __init__(self, app: Flask) -> None:
+        # Not the base class's: it would look for the URL adapter that there is only with a SERVER_NAME.
+        self.app = app
+        self.url_adapter = None
+        self.g = app.app_ctx_globals_class()
+        self._cv_tokens = []
+
+    def push(self) -> None:
+        self._cv_tokens.append(_cv_app.set(self))
+        _tell(appcontext_pushed, self.app)
+
+    def end(self, teardown: Iterable[Callable[[Any], Any]], exc: BaseException | None) -> None:
+        """As `pop`, with the functions that are to be called already found."""
+        try:
+            for function in teardown:
+                function(exc)
+            _tell(appcontext_tearing_down, self.app, exc=exc)
+        finally:
+            _cv_app.reset(self._cv_tokens.pop())
+        _tell(appcontext_popped, self.app)
+
+
 class _RoutedContext(RequestContext):
     """Flask's request context with the result of the routing put in; what is seldom wanted is made when it is."""
 
@@ -174,7 +199,7 @@ class _RoutedContext(RequestContext):
         app_context = None
         current = _cv_app.get(None)
         if current is None or current.app is not self.app:
-            app_context = self.app.app_context()
+            app_context = _AppContext(self.app)
             app_context.push()
         self._cv_tokens.append((_cv_request.set(self), app_context))
         if self._hooks.has_session and self._session is None:
@@ -205,17 +230,7 @@ class _RoutedContext(RequestContext):
             _cv_request.reset(token)
             if self._request is not None:
                 self._request.environ["werkzeug.request"] = None
-            self._pop_app(app_context, exc)
-
-    def _pop_app(self, app_context: Any, exc: BaseException | None) -> None:
-        app = self.app
-        try:
-            for function in self._hooks.app_teardown:
-                function(exc)
-            _tell(appcontext_tearing_down, app, exc=exc)
-        finally:
-            _cv_app.reset(app_context._cv_tokens.pop())
-        _tell(appcontext_popped, app)
+            cast(_AppContext, app_context).end(self._hooks.app_teardown, exc)
 
     def copy(self) -> RequestContext:
         return RequestContext(self.app, self.request.environ, self.request, self._session)

@@ -1,7 +1,6 @@
 """The request and the response as the serving layer passes them on, whatever protocol they came by."""
 
-import functools
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from time import monotonic
 
 from swagger_server.serving import translate
@@ -39,13 +38,6 @@ class ServerBusy(Exception):
         self.waited = waited
 
 
-@functools.cache
-def _environ_key(name: str) -> str:
-    """WSGI's name for a header; only names from the code are asked for, so there are few."""
-    key = name.upper().replace("-", "_")
-    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
-
-
 class Request(UnderWay):
     """A whole request. `scope` is ASGI's view of it and `environ` WSGI's; `body` is read already.
 
@@ -68,10 +60,10 @@ class Request(UnderWay):
         self.body = body
         self.refusal = refusal
         self.arrived = monotonic()
-        self._by_name: dict[bytes, bytes] | None = None
-        self._environ: Environ | None = None
+        self._by_name: dict[str, str] | None = None
+        self._environ = environ
         if environ is not None:
-            self.replace_environ(environ, scope)
+            environ[ENVIRON_KEY] = self
 
     @property
     def environ(self) -> Environ:
@@ -84,10 +76,10 @@ class Request(UnderWay):
         self._environ[ENVIRON_KEY] = self
         return self._environ
 
-    def replace_environ(self, environ: Environ, scope: Scope) -> None:
+    def replace(self, environ: Environ, scope: Scope) -> None:
         """Have the request be what these two say."""
         environ[ENVIRON_KEY] = self
-        self._environ, self.scope = environ, scope
+        self._environ, self.scope, self._by_name = environ, scope, None
 
     def set_method(self, method: str) -> None:
         """Have the request handled as one of another method."""
@@ -102,22 +94,19 @@ class Request(UnderWay):
 
     def header(self, name: str) -> str | None:
         """One header by its lower-case name, or None; several of that name as one, with commas."""
-        if self._environ is not None:
-            value: str | None = self._environ.get(_environ_key(name))
-            return value
         if self._by_name is None:
             self._by_name = _joined(self.scope["headers"])
-        found = self._by_name.get(name.encode())
-        return None if found is None else found.decode("latin-1")
+        return self._by_name.get(name)
 
     def remove_headers(self, *names: str) -> None:
         """Have the request handled as if it had no such headers; the names are in lower case."""
-        raw = {name.encode() for name in names}
-        self.scope["headers"] = [pair for pair in self.scope["headers"] if pair[0].lower() not in raw]
+        self.scope["headers"] = [
+            pair for pair in self.scope["headers"] if pair[0].decode("latin-1").lower() not in names
+        ]
         self._by_name = None
         if self._environ is not None:
             for name in names:
-                self._environ.pop(_environ_key(name), None)
+                self._environ.pop(translate.environ_key(name), None)
 
     @property
     def operation(self) -> str | None:
@@ -128,13 +117,12 @@ class Request(UnderWay):
         return operation
 
 
-def _joined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+def _joined(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
     """The headers by name, repeated ones as one, as in an environ."""
-    by_name = dict(headers)
-    if len(by_name) < len(headers):
-        by_name.clear()
-        for name, value in headers:
-            by_name[name] = by_name[name] + b"," + value if name in by_name else value
+    by_name: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        by_name[name] = f"{by_name[name]},{value}" if name in by_name else value
     return by_name
 
 
@@ -145,8 +133,13 @@ class Headers:
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
         self._values: dict[str, str | list[str]] = {}
+        values = self._values
         for name, value in pairs:
-            self.add(name, value)
+            name = name.lower()
+            if name in values:
+                self.add(name, value)
+            else:
+                values[name] = value
 
     def add(self, name: str, value: str) -> None:
         """Add a header, beside those of the same name, as Set-Cookie needs it."""
@@ -162,6 +155,10 @@ class Headers:
     def set(self, name: str, value: str) -> None:
         """Set a header, whose name is in lower case, in the place of those of the same name."""
         self._values[name] = value
+
+    def update(self, values: Mapping[str, str]) -> None:
+        """Set several headers."""
+        self._values.update(values)
 
     def get(self, name: str) -> str | None:
         """The first header of that name, which is in lower case, or None."""

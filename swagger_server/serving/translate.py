@@ -4,6 +4,7 @@ Flask reads WSGI's environ and Connexion's middleware reads ASGI's scope, so bot
 whichever protocol the server speaks. Sources: PEP 3333 and the ASGI HTTP specification.
 """
 
+import functools
 import io
 import sys
 from collections.abc import MutableMapping
@@ -48,15 +49,20 @@ def environ_from_scope(scope: Scope, body: bytes) -> Environ:
     return environ
 
 
+@functools.lru_cache(maxsize=1000)
+def environ_key(name: str) -> str:
+    """WSGI's name for a header."""
+    key = name.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+
+
 def _add_headers(environ: Environ, scope: Scope) -> None:
     for raw_name, raw_value in scope["headers"]:
-        name = raw_name.decode("latin-1").upper()
+        name = raw_name.decode("latin-1")
         if "_" in name:
             # "X_Key" would be taken for "X-Key"; servers and WSGI workers drop such headers as well.
             continue
-        key = name.replace("-", "_")
-        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            key = f"HTTP_{key}"
+        key = environ_key(name)
         value = raw_value.decode("latin-1")
         environ[key] = f"{environ[key]},{value}" if key in environ else value
 

@@ -6,8 +6,6 @@ Every server calls differently: WSGI workers with (environ, start_response), ASG
 """
 
 import asyncio
-import contextlib
-import contextvars
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -17,21 +15,21 @@ from typing import Any
 from swagger_server import under_way
 from swagger_server.serving import translate
 from swagger_server.serving.deadlines import Deadlines
+from swagger_server.serving.job import Client, Receive, RequestJob
 from swagger_server.serving.messages import (
     BodyIncomplete,
     BodyTooLarge,
     Handler,
     Request,
     Response,
-    ServerBusy,
 )
 from swagger_server.serving.reasons import status_line
-from swagger_server.serving.threads import GaveUp, Job, RequestThreads
+from swagger_server.serving.stream import Stream
+from swagger_server.serving.threads import RequestThreads
 from swagger_server.serving.translate import Environ, Scope
 
 log = logging.getLogger(__name__)
 
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
@@ -94,7 +92,7 @@ class Application:
 
     def wsgi(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer on the calling thread."""
-        response = self._answer(self._read_wsgi(environ))
+        response = self.answer(self._read_wsgi(environ))
         start_response(status_line(response.status), list(response.headers))
         return _Body(response)
 
@@ -116,7 +114,8 @@ class Application:
             return BodyIncomplete()
         return None
 
-    def _answer(self, request: Request) -> Response:
+    def answer(self, request: Request) -> Response:
+        """What the handler answers, or a bare 500; called on the thread that has the request."""
         handler = self._immediate.get(request.path, self.handler)
         under_way.current.set(request)
         self._deadlines.begin(request)
@@ -144,20 +143,16 @@ class Application:
         request = await self._read_asgi(scope, receive)
         if request is None:
             return
-        job = _RequestJob(self._answer, request, receive)
+        job = _AwaitedJob(self.answer, request, receive)
         try:
-            if request.path in self._immediate:
-                response = job.call()
-            else:
-                response = await self._on_thread(job)
-            await self._send(response, job, send)
+            await self.send(await self._response(job), job, send)
         finally:
             job.forget_client()
 
     async def _read_asgi(self, scope: Scope, receive: Receive) -> Request | None:
-        scope = {**scope, "path": translate.origin_form(scope["path"]), "asgi": translate.IN_MEMORY}
-        if not _may_have_body(scope):
-            return Request(scope)
+        if not may_have_body(scope):
+            return bodiless_request(scope)
+        scope = _in_memory(scope)
         body = await self._read_body(receive)
         if body is None:
             return None
@@ -178,15 +173,26 @@ class Application:
             more = message.get("more_body", False)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    async def _on_thread(self, job: "_RequestJob") -> Response:
-        if self._request_threads is None:
-            # Made on first use: threads would not survive the fork of a preloaded application.
-            self._request_threads = RequestThreads(self._threads, self._max_wait)
+    async def _response(self, job: "_AwaitedJob") -> Response:
+        self.begin(job)
         try:
-            return await self._request_threads.run(job)
-        except GaveUp:
-            job.request.refusal = ServerBusy(self._max_wait)
-            return job.call()
+            return await job.response
+        except asyncio.CancelledError:
+            self.request_threads().abandon(job)
+            raise
+
+    def begin(self, job: RequestJob[Any]) -> None:
+        """Have the job run on one of the threads, or at once where it must not wait for one."""
+        if job.request.path in self._immediate:
+            job.returned(job.call())
+        else:
+            self.request_threads().start(job)
+
+    def request_threads(self) -> RequestThreads:
+        """Those of this process; made on first use, since threads would not survive the fork of a preloaded app."""
+        if self._request_threads is None:
+            self._request_threads = RequestThreads(self._threads, self._max_wait)
+        return self._request_threads
 
     def _threads_for_streams(self) -> ThreadPoolExecutor:
         # Of their own: requests that wait for the connections of streams must not keep these from going on.
@@ -194,12 +200,13 @@ class Application:
             self._stream_executor = ThreadPoolExecutor(self._threads, thread_name_prefix="stream")
         return self._stream_executor
 
-    async def _send(self, response: Response, job: "_RequestJob", send: Send) -> None:
+    async def send(self, response: Response, job: RequestJob[Any], send: Send) -> None:
+        """Send a response, whole or piece by piece, and close it."""
         start = {"type": "http.response.start", "status": response.status, "headers": response.headers.raw()}
         whole = response.whole
         if whole is None:
             await self._send_stream(
-                start, _Stream(response, job.context, self._threads_for_streams), job.client, send
+                start, Stream(response, job.context, self._threads_for_streams), job.client, send
             )
             return
         try:
@@ -209,7 +216,7 @@ class Application:
             response.close()
 
     async def _send_stream(
-        self, start: Mapping[str, Any], stream: "_Stream", client: "_Client", send: Send
+        self, start: Mapping[str, Any], stream: Stream, client: Client, send: Send
     ) -> None:
         try:
             await send(start)
@@ -219,7 +226,7 @@ class Application:
             with client.may_be_gone():
                 await asyncio.shield(stream.close())
 
-    async def _send_pieces(self, stream: "_Stream", client: "_Client", send: Send) -> None:
+    async def _send_pieces(self, stream: Stream, client: Client, send: Send) -> None:
         # Servers may swallow what is sent to a client that is gone: the stream would run to its end.
         client.watch()
         while (chunk := await stream.next()) is not None:
@@ -242,116 +249,26 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-class _Stream:
-    """A response whose pieces are made one by one, on threads but always in the request's own context."""
+class _AwaitedJob(RequestJob[Response]):
+    """A request for whose response a coroutine waits."""
 
-    def __init__(
-        self, response: Response, context: contextvars.Context, threads: Callable[[], ThreadPoolExecutor]
-    ) -> None:
-        self._response = response
-        self._chunks = response.chunks()
-        self._context = context
-        self._threads = threads
-        self._last: asyncio.Future[Any] | None = None
+    __slots__ = ("response",)
 
-    async def next(self) -> bytes | None:
-        """The next piece, or None at the end."""
-        self._last = self._run(next, self._chunks, None)
-        piece: bytes | None = await asyncio.shield(self._last)
-        return piece
-
-    async def close(self) -> None:
-        """Close the response, once the piece that is being made is done: a context has one user at a time."""
-        if self._last is not None:
-            await asyncio.wait([self._last])
-            self._last.exception()  # was raised to whoever waited for the piece
-        await self._run(self._response.close)
-
-    def _run(self, function: Callable[..., Any], *args: Any) -> "asyncio.Future[Any]":
-        loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._threads(), self._context.run, function, *args)
-
-
-class _RequestJob(Job[Response]):
-    """A request under way, and one context for all its pieces, on whichever threads they run."""
-
-    __slots__ = ("_client", "_function", "_receive", "context", "request")
-
-    def __init__(self, function: Handler, request: Request, receive: Receive) -> None:
-        super().__init__()
-        self._function = function
-        self.request = request
-        self.context = contextvars.copy_context()
-        self._receive = receive
-        self._client: _Client | None = None
-
-    @property
-    def client(self) -> "_Client":
-        """Who waits for the answer."""
-        if self._client is None:
-            self._client = _Client(self._receive, self.request)
-        return self._client
-
-    def forget_client(self) -> None:
-        """The answer is sent, or nobody wants it."""
-        if self._client is not None:
-            self._client.forget()
+    def __init__(self, handler: Handler, request: Request, receive: Receive) -> None:
+        super().__init__(handler, request, receive)
+        self.response: asyncio.Future[Response] = self._loop.create_future()
 
     def call(self) -> Response:
-        return self.context.run(self._function, self.request)
+        return self.answer()
+
+    def returned(self, value: Response) -> None:
+        self.response.set_result(value)
+
+    def broke(self, error: BaseException) -> None:
+        self.response.set_exception(error)
 
     def discard(self, value: Response) -> None:
         value.close()
-
-    def turned_slow(self) -> None:
-        # Most requests are answered before it is worth the trouble.
-        self.client.watch()
-
-    def abandoned(self) -> None:
-        # The server gives the request up. A handler that runs comes to its end, its response is not sent.
-        self.client.give_up()
-
-
-class _Client:
-    """Who waits for the answer to a request. When it is known to be gone, the request's work is cancelled."""
-
-    __slots__ = ("_receive", "_request", "_watcher", "is_gone")
-
-    def __init__(self, receive: Receive, request: Request) -> None:
-        self._receive = receive
-        self._request = request
-        self._watcher: asyncio.Task[None] | None = None
-        self.is_gone = False
-
-    def watch(self) -> None:
-        """From now on notice when the client goes."""
-        if self._watcher is None:
-            self._watcher = asyncio.get_running_loop().create_task(self._wait_until_gone())
-
-    async def _wait_until_gone(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self.is_gone = True
-        self.give_up()
-
-    @contextlib.contextmanager
-    def may_be_gone(self) -> Iterator[None]:
-        """Errors within the block are nobody's business once the client is gone: its work was cancelled."""
-        try:
-            yield
-        except Exception as exc:
-            if not self.is_gone:
-                raise
-            log.debug("after the client had gone: %s", exc)
-
-    def give_up(self) -> None:
-        """Cancel the request's work."""
-        self._request.cancellation.cancel()
-
-    def forget(self) -> None:
-        """Stop watching."""
-        if self._watcher is not None:
-            self._watcher.cancel()
 
 
 class _Body:
@@ -380,10 +297,21 @@ _BODILESS_VERSIONS = frozenset({"1.0", "1.1"})
 _ANNOUNCING = frozenset({b"content-length", b"transfer-encoding"})
 
 
-def _may_have_body(scope: Scope) -> bool:
+def may_have_body(scope: Scope) -> bool:
+    """Whether a request's body has still to be read."""
     if scope["method"] not in ("GET", "HEAD") or scope.get("http_version") not in _BODILESS_VERSIONS:
         return True
     return any(name in _ANNOUNCING for name, _ in scope["headers"])
+
+
+def bodiless_request(scope: Scope) -> Request:
+    """The request of a scope that may have no body."""
+    return Request(_in_memory(scope))
+
+
+def _in_memory(scope: Scope) -> Scope:
+    """A scope of our own, for a request that is in memory."""
+    return {**scope, "path": translate.origin_form(scope["path"]), "asgi": translate.IN_MEMORY}
 
 
 def _with_length(headers: list[tuple[bytes, bytes]], body: bytes) -> list[tuple[bytes, bytes]]:

@@ -31,24 +31,41 @@ _WAITING, _COMPUTING = 0.4, 0.6
 that one more may have a job, and above which they mostly compute, so that one fewer may."""
 
 
+End = Callable[["Job[Any]", Any, BaseException | None], None]
+"""Takes a job that has ended, with what its call returned or raised."""
+
+
 class GaveUp(Exception):
-    """No thread was free in time."""
+    """No thread was free within `waited` seconds."""
+
+    def __init__(self, waited: float) -> None:
+        super().__init__(f"no thread was free within {waited:.1f} s")
+        self.waited = waited
 
 
 class Job(Generic[T]):
     """A call on a thread. It belongs to whoever claims it first: a thread, to run it, or the loop, to drop it."""
 
-    __slots__ = ("_arrived", "_claimed", "_is_slow", "_loop", "result")
+    __slots__ = ("_arrived", "_claimed", "_is_slow", "_loop", "is_over")
 
     def __init__(self) -> None:
         self._arrived = monotonic()
         self._is_slow = False
         self._claimed = threading.Lock()
         self._loop = asyncio.get_running_loop()
-        self.result: asyncio.Future[T] = self._loop.create_future()
+        self.is_over = False
+        """Nobody waits for it any more."""
 
     def call(self) -> T:
         """What is to be done, on a thread."""
+        raise NotImplementedError
+
+    def returned(self, value: T) -> None:
+        """On the loop: what the call returned."""
+        raise NotImplementedError
+
+    def failed(self, error: BaseException) -> None:
+        """On the loop: what the call raised, or GaveUp."""
         raise NotImplementedError
 
     def discard(self, value: T) -> None:
@@ -64,48 +81,41 @@ class Job(Generic[T]):
         """Whether the caller is the first who wants to have the job."""
         return self._claimed.acquire(blocking=False)
 
-    def look(self, now: float, max_wait: float) -> None:
-        """On the loop: give up what no thread has taken in time, and notice what takes long."""
+    def look(self, now: float, max_wait: float) -> bool:
+        """On the loop: notice what takes long; whether no thread has taken it in time."""
         age = now - self._arrived
-        if age > max_wait and not self.result.done() and self.claim():
-            self.result.set_exception(GaveUp())
-        elif age > SLOW and not self._is_slow:
+        if age > max_wait and self.claim():
+            return True
+        if age > SLOW and not self._is_slow:
             self._is_slow = True
             self.turned_slow()
+        return False
 
-    def run(self) -> None:
-        """On a thread: make the call and hand what it returns, or raises, to the loop."""
+    def run(self, end: "End") -> None:
+        """On a thread: make the call and hand what it returns, or raises, to `end` on the loop."""
         value, error = None, None
         try:
             value = self.call()
         except BaseException as exc:
             error = exc
         try:
-            self._loop.call_soon_threadsafe(self._end, value, error)
+            self._loop.call_soon_threadsafe(end, self, value, error)
         except RuntimeError:  # the loop has ended, and with it whoever waited
             if value is not None:
                 self.discard(value)
-
-    def _end(self, value: Any, error: BaseException | None) -> None:
-        if self.result.done():
-            if error is None:
-                threading.Thread(target=self.discard, args=(value,), daemon=True).start()
-        elif error is None:
-            self.result.set_result(value)
-        else:
-            self.result.set_exception(error)
 
 
 class _Thread:
     """A thread for jobs, given one at a time."""
 
-    __slots__ = ("_bell", "_job", "_next_job")
+    __slots__ = ("_bell", "_end", "_job", "_next_job")
 
-    def __init__(self, number: int, next_job: "Callable[[_Thread], Job[Any] | None]") -> None:
+    def __init__(self, number: int, next_job: "Callable[[_Thread], Job[Any] | None]", end: End) -> None:
         self._bell = threading.Lock()
         self._bell.acquire()
         self._job: Job[Any] | None = None
         self._next_job = next_job
+        self._end = end
         # A daemon: a request that hangs must not keep a worker from ending that was told to.
         threading.Thread(target=self._work, name=f"request-{number}", daemon=True).start()
 
@@ -119,7 +129,7 @@ class _Thread:
             self._bell.acquire()
             while self._job is not None:
                 if self._job.claim():
-                    self._job.run()
+                    self._job.run(self._end)
                 self._job = None  # or the last request would live until the next one
                 self._job = self._next_job(self)
 
@@ -127,8 +137,9 @@ class _Thread:
 class _Desk:
     """Hands out jobs to at most `count` threads. Safe from any thread."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, end: End) -> None:
         self._count = count
+        self._end = end
         self._most = min(count, _FEWEST)
         """How many may have a job."""
         self._lock = threading.Lock()
@@ -182,25 +193,25 @@ class _Desk:
     def _begin(self, job: Job[Any]) -> None:
         if not self._resting:
             self._started += 1
-            self._resting.append(_Thread(self._started, self._next_job))
+            self._resting.append(_Thread(self._started, self._next_job, self._end))
         self._resting.pop().begin(job)
 
 
 class RequestThreads:
     """Up to `count` threads, started as they are needed; jobs that none takes within `max_wait` seconds are given up.
 
-    Belongs to the process and the event loop that used it first.
+    Belongs to the process and the event loop that used it first, and is used on that alone.
     """
 
     def __init__(self, count: int, max_wait: float) -> None:
-        self._desk = _Desk(count)
+        self._desk = _Desk(count, self._end)
         self._max_wait = max_wait
         self._jobs: set[Job[Any]] = set()
         self._is_looking = False
         self._is_adjusting = False
 
-    async def run(self, job: Job[T]) -> T:
-        """The job's result; GaveUp if it was given up, else what its call raised."""
+    def start(self, job: Job[Any]) -> None:
+        """Have the job run; it is told when it has."""
         self._jobs.add(job)
         if not self._is_looking:
             self._look_later()
@@ -208,14 +219,26 @@ class RequestThreads:
             self._is_adjusting = True
             self._desk.look()
             self._adjust_later()
-        try:
-            return await job.result
-        except asyncio.CancelledError:
+
+    def abandon(self, job: Job[Any]) -> None:
+        """Nobody waits for the job any more: it is dropped, or told so if it runs already."""
+        self._jobs.discard(job)
+        if not job.is_over:
+            job.is_over = True
             if not job.claim():
                 job.abandoned()
-            raise
-        finally:
-            self._jobs.discard(job)
+
+    def _end(self, job: Job[Any], value: Any, error: BaseException | None) -> None:
+        self._jobs.discard(job)
+        if job.is_over:
+            if error is None:
+                threading.Thread(target=job.discard, args=(value,), daemon=True).start()
+            return
+        job.is_over = True
+        if error is None:
+            job.returned(value)
+        else:
+            job.failed(error)
 
     def _adjust_later(self) -> None:
         asyncio.get_running_loop().call_later(_TURN, self._adjust)
@@ -233,6 +256,7 @@ class RequestThreads:
         self._is_looking = False
         now = monotonic()
         for job in list(self._jobs):
-            job.look(now, self._max_wait)
+            if job.look(now, self._max_wait):
+                self._end(job, None, GaveUp(self._max_wait))
         if self._jobs:
             self._look_later()

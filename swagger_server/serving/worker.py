@@ -1,0 +1,166 @@
+"""The gunicorn worker for `Application`: uvicorn's, with a shorter way for what most requests are.
+
+    gunicorn -k swagger_server.serving.worker.Worker MODULE
+
+Owns how a request without a body gets from uvicorn's parser to a thread, and its whole answer back into the socket,
+without a task and without ASGI's messages. Everything else, and every other application, goes uvicorn's own way:
+bodies, streams, clients that read slowly. Parsing, keeping connections and stopping are uvicorn's.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn_worker import UvicornWorker
+
+from swagger_server.serving.application import Application, bodiless_request, may_have_body
+from swagger_server.serving.job import RequestJob
+from swagger_server.serving.messages import Request, Response
+from swagger_server.serving.translate import Scope
+
+log = logging.getLogger(__name__)
+
+LONGEST_HEAD = 65_536
+"""Bytes of a request's line and headers that are kept while the rest of them has still to come."""
+
+_BODILESS = (204, 304)
+
+_OWN_WAY = ("connection", "transfer-encoding")
+"""Headers by which an answer says itself how it is to be sent."""
+
+_Answer = tuple[Response, bytes | None]
+"""A response, and status line and headers as they are sent; None where ASGI's messages must do it."""
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 on one connection."""
+
+    _head_length: int | None = None
+    """Of the request whose headers have not all come."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_length is not None:
+            self._head_length += len(data)
+            if self._head_length > LONGEST_HEAD and not self.transport.is_closing():
+                self._refuse_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_length = 0
+
+    def on_headers_complete(self) -> None:
+        self._head_length = None
+        super().on_headers_complete()
+
+    def _refuse_head(self) -> None:
+        self.transport.write(
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        scope = cast(Scope, cycle.scope)
+        if isinstance(app, Application) and not may_have_body(scope):
+            app.begin(_Job(app, bodiless_request(scope), cycle, self))
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def send_by_asgi(self, cycle: RequestResponseCycle, send: Callable[..., Awaitable[None]]) -> None:
+        """Have `send`, a coroutine function of ASGI's three arguments, answer the request."""
+        super()._start_asgi_task(cycle, send)
+
+
+class _Job(RequestJob[_Answer]):
+    """A request whose whole answer is written by the one who has made it."""
+
+    __slots__ = ("_application", "_cycle", "_protocol")
+
+    def __init__(
+        self, application: Application, request: Request, cycle: RequestResponseCycle, protocol: Protocol
+    ) -> None:
+        super().__init__(application.answer, request, cycle.receive)
+        self._application = application
+        self._cycle = cycle
+        self._protocol = protocol
+
+    def call(self) -> _Answer:
+        response = self.answer()
+        return response, _head(response)
+
+    def returned(self, value: _Answer) -> None:
+        response, head = value
+        cycle = self._cycle
+        if head is None or cycle.flow.write_paused:
+            self._send_by_asgi(response)
+            return
+        if not cycle.disconnected:
+            self._write(head, response.whole or b"")
+        self.forget_client()
+        response.close()
+
+    def broke(self, error: BaseException) -> None:
+        log.error("the answer to %s could not be sent", self.request.path, exc_info=error)
+        self._send_by_asgi(Response(500, [("content-length", "0")], [b""]))
+
+    def discard(self, value: _Answer) -> None:
+        value[0].close()
+
+    def _write(self, head: bytes, body: bytes) -> None:
+        """What `RequestResponseCycle.send` does with the two messages of a whole answer."""
+        cycle = self._cycle
+        parts = [head]
+        for name, value in cycle.default_headers:
+            parts += (name, b": ", value, b"\r\n")
+        parts += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
+        cycle.transport.write(b"".join(parts))
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+
+    def _send_by_asgi(self, response: Response) -> None:
+        async def send(_scope: Any, _receive: Any, send: Any) -> None:
+            try:
+                await self._application.send(response, self, send)
+            finally:
+                self.forget_client()
+
+        self._protocol.send_by_asgi(self._cycle, send)
+
+
+def _head(response: Response) -> bytes | None:
+    """Status line and headers, without the empty line at their end.
+
+    None for an answer that is no whole one, or that has anything in its headers which must not be written as it is.
+    """
+    headers, status = response.headers, response.status
+    if response.whole is None or status < 200 or any(headers.get(name) for name in _OWN_WAY):
+        return None
+    if headers.get("content-length") is None and status not in _BODILESS:
+        headers.set("content-length", str(len(response.whole)))
+    lines = [f"{name}: {value}\r\n" for name, value in headers]
+    text = "".join(lines)
+    if text.count("\r") != len(lines) or text.count("\n") != len(lines) or "\0" in text:
+        return None
+    return STATUS_LINE[status] + text.encode("latin-1")
+
+
+class Worker(UvicornWorker):  # type: ignore[misc]  # it has no types
+    """gunicorn's worker class."""
+
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
+        # By name, so that a missing wheel is an error and not a slower service.
+        "loop": "uvloop",
+        "http": Protocol,
+        "interface": "asgi3",
+        "ws": "none",
+        # An application that cannot start ends gunicorn instead of being started again and again.
+        "lifespan": "on",
+        # The application writes its own line for each request, and decides itself which proxies to believe.
+        "access_log": False,
+        "proxy_headers": False,
+        "server_header": False,
+    }

@@ -57,23 +57,32 @@ class PreparedStatements:
         self._names: set[str] = set()
         self._pending = ""
 
-    def message(self, cursor: extensions.cursor, query: Any, values: Any) -> bytes | None:
+    @property
+    def is_new(self) -> bool:
+        """Whether the last message prepares a statement."""
+        return bool(self._pending)
+
+    def message(
+        self, cursor: extensions.cursor, query: Any, values: Any, *, may_prepare: bool
+    ) -> bytes | None:
         """The query as an execution of a prepared statement; None where it had better be sent as it is."""
         statement = take_apart(query, values) if _process.is_preparing else None
         if statement is None:
             return None
-        if statement.name not in self._names and not self._is_worth_it(statement.name):
-            return None
-        execute = cursor.mogrify(statement.execute, statement.values)
         if statement.name in self._names:
-            return execute
+            return cursor.mogrify(statement.execute, statement.values)
+        if not self._is_worth_it(statement.name) or not may_prepare:
+            return None
         self._pending = statement.name
-        return statement.prepare + b"; " + execute
+        return statement.prepare + b"; " + cursor.mogrify(statement.execute, statement.values)
 
-    def succeeded(self) -> None:
-        """The last message was answered."""
+    def succeeded(self, changed: bool) -> None:
+        """The last message was answered; `changed` is whether it may have changed the session.
+
+        What does so must be seen doing it at every execution, and so is not prepared again.
+        """
         if self._pending:
-            self._names.add(self._pending)
+            (_process.unfit if changed else self._names).add(self._pending)
             self._pending = ""
 
     def forgive(self, exc: psycopg2.Error) -> bool:

@@ -42,6 +42,10 @@ class Connection(psycopg2.extensions.connection):
     prefix: bytes = b""
     timings: Timings | None = None
     prepared: PreparedStatements | None = None
+    changed: bool = False
+    """A statement may have changed the session: kept by the pool's own connection class."""
+    vouched_for: bytes | None = None
+    """For that class: the text of a statement that leaves the session alone, and need not be read."""
     _request_cursor: type[_Cursor] = _Cursor
 
     def begin_request(
@@ -131,18 +135,21 @@ class _Bound(_Cursor):
         if prepared is None or not connection.read_only:
             return False
         try:
-            message = prepared.message(self, query, vars)
+            message = prepared.message(self, query, vars, may_prepare=not connection.changed)
         except (UnicodeEncodeError, ValueError):
             return False  # _with_values says what is wrong
         if message is None:
             return False
+        text = connection.prefix + message
+        if not prepared.is_new:
+            connection.vouched_for = text
         try:
-            super().execute(connection.prefix + message)
+            super().execute(text)
         except psycopg2.Error as exc:
             if connection.closed or not prepared.forgive(exc):
                 raise
             return False
-        prepared.succeeded()
+        prepared.succeeded(connection.changed)
         return True
 
     def _with_values(self, query: Any, vars: Any) -> bytes:

@@ -71,6 +71,16 @@ def test_what_is_prepared_outlives_the_cleaning_of_the_session(run: Run, extensi
     assert extension.pool.stats().connects == 1
 
 
+@pytest.mark.parametrize(
+    "change", ["SELECT pg_advisory_lock(%s)::text", "SELECT set_config('work_mem', %s || 'MB', false)"]
+)
+def test_what_a_read_changes_in_the_session_is_gone_for_the_next_request_each_time(run: Run, change: str):
+    look = "SELECT current_setting('work_mem'), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')"
+    for _ in range(8):
+        run(change, (7,))
+        assert run(look) == [("4MB", 0)]
+
+
 def test_writes_and_what_does_not_come_as_text_are_not_prepared(run: Run):
     often(run, "SELECT 1 -- ;")
     often(run, "SHOW work_mem")

@@ -10,9 +10,9 @@ import hashlib
 import json
 import re
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
-from flask import Response, request
+from flask import Request, Response, request
 
 from swagger_server.encoder import json_response
 from swagger_server.problems import BadRequest
@@ -21,6 +21,12 @@ from swagger_server.rows import Key, Page
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 _NOT_OF_THE_LIST = frozenset({"cursor", "limit"})
+
+_SAFE = "!$&'()*+,/:;=@"
+"""Characters of a path that stand for themselves (RFC 3986), and its slashes."""
+
+Arguments = list[tuple[str, str]]
+"""The query string's parameters, in their order."""
 
 
 def after(cursor: str | None, *types: type) -> Key | None:
@@ -34,7 +40,12 @@ def after(cursor: str | None, *types: type) -> Key | None:
         mark, *key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError, TypeError):
         raise _refused() from None
-    if mark != _mark() or [type(value) for value in key] != list(types) or not all(map(_is_storable, key)):
+    asked = _asked()
+    if (
+        mark != _mark(asked, _arguments(asked))
+        or [type(value) for value in key] != list(types)
+        or not all(map(_is_storable, key))
+    ):
         raise _refused()
     return tuple(key)
 
@@ -55,17 +66,27 @@ def _refused() -> BadRequest:
     return BadRequest("The cursor is not of this list. Take it from the next link of a page of this list.")
 
 
-def _mark() -> str:
-    filters = sorted((name, value) for name, value in _arguments() if name not in _NOT_OF_THE_LIST)
-    return hashlib.blake2s(json.dumps([request.path, filters]).encode(), digest_size=6).hexdigest()
+def _mark(asked: Request, arguments: Arguments) -> str:
+    filters = sorted(pair for pair in arguments if pair[0] not in _NOT_OF_THE_LIST)
+    return hashlib.blake2s(json.dumps([asked.path, filters]).encode(), digest_size=6).hexdigest()
 
 
-def _arguments() -> list[tuple[str, str]]:
-    return list(request.args.items(multi=True))
+def _arguments(asked: Request) -> Arguments:
+    return list(asked.args.items(multi=True))
 
 
 def _url(key: Key) -> str:
-    raw = json.dumps([_mark(), *key], separators=(",", ":")).encode()
+    asked = _asked()
+    arguments = _arguments(asked)
+    raw = json.dumps([_mark(asked, arguments), *key], separators=(",", ":")).encode()
     cursor = base64.urlsafe_b64encode(raw).decode().rstrip("=")
-    kept = [(name, value) for name, value in _arguments() if name != "cursor"]
-    return f"{request.base_url}?{urlencode([*kept, ('cursor', cursor)])}"
+    kept = [pair for pair in arguments if pair[0] != "cursor"]
+    path = quote(f"{asked.root_path}{asked.path}", safe=_SAFE)
+    # Not Flask's base_url: that is for people to read, with what is not ASCII as it is.
+    return f"{asked.scheme}://{asked.host}{path}?{urlencode([*kept, ('cursor', cursor)])}"
+
+
+def _asked() -> Request:
+    """The request itself: each look through Flask's proxy costs as much as what it shows."""
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined]
+    return asked

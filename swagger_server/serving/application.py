@@ -244,7 +244,10 @@ class Application:
             await send({"type": "lifespan.startup.failed", "message": str(exc)})
             return
         await send({"type": "lifespan.startup.complete"})
-        await receive()
+        try:
+            await receive()
+        except asyncio.CancelledError:
+            return  # the server ends at once, without asking
         await loop.run_in_executor(None, self.stop)
         await send({"type": "lifespan.shutdown.complete"})
 

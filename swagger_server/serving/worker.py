@@ -7,11 +7,16 @@ without a task and without ASGI's messages. Everything else, and every other app
 bodies, streams, clients that read slowly. Parsing, keeping connections and stopping are uvicorn's.
 """
 
+import asyncio
 import logging
+import signal
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, cast
 
+from gunicorn.arbiter import Arbiter
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from swagger_server.serving.application import Application, bodiless_request, may_have_body
@@ -96,7 +101,8 @@ class _Job(RequestJob[_Answer]):
             self._send_by_asgi(response)
             return
         if not cycle.disconnected:
-            self._write(head, response.whole or b"")
+            # By the server's own scope: the application may have taken the request for a GET.
+            self._write(head, response.whole if cycle.scope["method"] != "HEAD" else b"")
         self.forget_client()
         response.close()
 
@@ -107,13 +113,13 @@ class _Job(RequestJob[_Answer]):
     def discard(self, value: _Answer) -> None:
         value[0].close()
 
-    def _write(self, head: bytes, body: bytes) -> None:
+    def _write(self, head: bytes, body: bytes | None) -> None:
         """What `RequestResponseCycle.send` does with the two messages of a whole answer."""
         cycle = self._cycle
         parts = [head]
         for name, value in cycle.default_headers:
             parts += (name, b": ", value, b"\r\n")
-        parts += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
+        parts += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body or b"")
         cycle.transport.write(b"".join(parts))
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
@@ -164,3 +170,17 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # it has no types
         "proxy_headers": False,
         "server_header": False,
     }
+
+    async def _serve(self) -> None:
+        # As the base class's, but for SIGQUIT, by which gunicorn's master ends its workers at once when it gets
+        # SIGINT: the base class takes note of it and goes on serving until it is killed.
+        self.config.app = self.wsgi
+        server = Server(config=self.config)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, _end_at_once, server)
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+
+def _end_at_once(server: Server) -> None:
+    server.should_exit = server.force_exit = True

@@ -91,7 +91,7 @@ def test_health_check_tells_a_live_service_from_a_dead_one(
     assert _health(image, address) != 0
 
 
-@pytest.mark.parametrize("worker", ["gevent", "asgi", "uvicorn_worker.UvicornWorker"])
+@pytest.mark.parametrize("worker", ["gevent", "asgi", "swagger_server.serving.worker.Worker"])
 def test_files_and_distributions_of_the_image_are_enough_to_serve(
     app: Path, places: Database, tmp_path: Path, worker: str
 ) -> None:

@@ -75,7 +75,7 @@ def test_the_installed_wheel_serves_from_any_folder(installed: Path, places: Dat
         assert "<html" in requests.get(service.url, headers={"Accept": "text/html"}, timeout=20).text
     command = (str(installed), "-m", "swagger_server")
     assert "schema version 1" in run(*command, "migrate", cwd=tmp_path)
-    assert "= asgi" in run(*command, "serve", "--print-config", cwd=tmp_path)
+    assert "= swagger_server.serving.worker.Worker" in run(*command, "serve", "--print-config", cwd=tmp_path)
 
 
 def test_without_a_database_the_installed_wheel_says_what_to_do(installed: Path, tmp_path: Path):

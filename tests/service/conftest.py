@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.process import Gunicorn, start_gunicorn
+from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn
 from tests.support.servers import Database, temporary_database
 
 LEDGER = "tests.second_spec.wsgi"
@@ -43,7 +43,7 @@ def other_database(postgres: Database) -> Iterator[Database]:
         yield database
 
 
-@pytest.fixture(scope="module", params=["gthread", "asgi"])
+@pytest.fixture(scope="module", params=["gthread", OWN_WORKER])
 def ledger(
     request: pytest.FixtureRequest, ledger_database: Database, other_database: Database, tmp_path_factory: Any
 ) -> Iterator[Gunicorn]:

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from tests.service.conftest import LEDGER, environment_for
-from tests.support.process import Gunicorn, start_gunicorn, wait_until
+from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn, wait_until
 from tests.support.servers import Database
 
 RUNNING = (
@@ -15,7 +15,7 @@ RUNNING = (
 )
 
 
-@pytest.fixture(scope="module", params=["asgi", "uvicorn_worker.UvicornWorker"])
+@pytest.fixture(scope="module", params=["asgi", OWN_WORKER])
 def asgi_ledger(request: pytest.FixtureRequest, ledger_database: Database) -> Iterator[Gunicorn]:
     # A long limit: what ends the query is not its time.
     env = environment_for({"default": ledger_database}, SERVER_STATEMENT_TIMEOUT="120")

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tests.service.conftest import LEDGER, TABLES, environment_for
-from tests.support.process import Gunicorn, start_gunicorn, wait_until
+from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn, wait_until
 from tests.support.servers import PrivateServer
 
 KILL = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -63,7 +63,7 @@ def server() -> Iterator[PrivateServer]:
         yield private
 
 
-@pytest.fixture(scope="module", params=["gthread", "asgi"])
+@pytest.fixture(scope="module", params=["gthread", OWN_WORKER])
 def service(request: pytest.FixtureRequest, server: PrivateServer) -> Iterator[Gunicorn]:
     env = environment_for(
         {"default": server.database()}, SERVER_LOG_LEVEL="ERROR", SERVER_DEADLINE=str(DEADLINE)

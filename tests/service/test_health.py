@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from tests.service.conftest import LEDGER, environment_for
-from tests.support.process import Gunicorn, start_gunicorn, wait_until
+from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn, wait_until
 from tests.support.servers import Database, PrivateServer
 
 IN_TIME = 3  # seconds; the service itself allows its databases one
@@ -19,7 +19,7 @@ def frozen_and_thawed() -> Iterator[PrivateServer]:
         yield server
 
 
-@pytest.fixture(scope="module", params=["gthread", "asgi"])
+@pytest.fixture(scope="module", params=["gthread", OWN_WORKER])
 def service(
     request: pytest.FixtureRequest, frozen_and_thawed: PrivateServer, other_database: Database
 ) -> Iterator[Gunicorn]:
@@ -50,7 +50,7 @@ def test_a_database_that_stands_still_is_told_in_time(service: Gunicorn, frozen_
     assert ready(service).json()["databases"] == {"default": "ok", "other": "ok"}
 
 
-@pytest.fixture(scope="module", params=["gthread", "asgi"])
+@pytest.fixture(scope="module", params=["gthread", OWN_WORKER])
 def places_service(request: pytest.FixtureRequest, frozen_and_thawed: PrivateServer) -> Iterator[Gunicorn]:
     env = environment_for({"default": frozen_and_thawed.database()})
     with start_gunicorn("-k", request.param, "-w", "1", "--threads", "8", env=env) as started:

@@ -12,7 +12,7 @@ from werkzeug.test import create_environ
 from swagger_server import request_id
 from swagger_server.config import CorsSettings, ServerSettings
 from tests.service.conftest import LEDGER, environment_for
-from tests.support.process import Gunicorn, start_gunicorn, wait_until
+from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn, wait_until
 from tests.support.servers import Database
 
 TEXT = b"0123456789" * 1000  # what the download is
@@ -21,7 +21,7 @@ PLAIN = {"Accept-Encoding": "identity"}
 PACKED = {"Accept-Encoding": "gzip"}
 
 
-@pytest.fixture(scope="module", params=["gthread", "asgi"])
+@pytest.fixture(scope="module", params=["gthread", OWN_WORKER])
 def proxied(request: pytest.FixtureRequest, ledger_database: Database) -> Iterator[Gunicorn]:
     env = environment_for({"default": ledger_database}, SERVER_TRUSTED_PROXIES="1")
     with start_gunicorn("-k", request.param, "-w", "1", env=env, app=LEDGER) as service:

@@ -13,7 +13,7 @@ BACKENDS = """SELECT pid, backend_start, application_name FROM pg_stat_activity
 def test_four_workers_hold_four_backends_and_keep_them(ledger_database: Database):
     env = environment_for({"default": ledger_database})
     with start_gunicorn("-w", "4", env=env, app=LEDGER) as service:
-        wait_until(lambda: service.log().count("ASGI server listening") == 4)
+        wait_until(lambda: service.log().count("Application startup complete") == 4)
         at_start = ledger_database.execute(BACKENDS, (ledger_database.name,))
         workers = {f"swagger_server worker {pid}" for pid in service.workers()}
         assert len(at_start) == 4

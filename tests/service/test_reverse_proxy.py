@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from tests.service.conftest import environment_for
-from tests.support.process import Gunicorn, start_gunicorn
+from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn
 from tests.support.servers import Database
 
 FORWARDED = {
@@ -17,7 +17,7 @@ FORWARDED = {
 }
 
 
-@pytest.fixture(scope="module", params=["gthread", "asgi"])
+@pytest.fixture(scope="module", params=["gthread", OWN_WORKER])
 def proxied(request: pytest.FixtureRequest, places: Database) -> Iterator[Gunicorn]:
     env = environment_for({"default": places}, SERVER_TRUSTED_PROXIES="1")
     with start_gunicorn("-k", request.param, "-w", "1", env=env) as service:

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tests.service.conftest import LEDGER, environment_for
-from tests.support.process import Gunicorn, start_gunicorn, wait_until
+from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn, wait_until
 from tests.support.servers import Database
 
 SLEEPING = """SELECT count(*) FROM pg_stat_activity
@@ -58,7 +58,7 @@ def test_a_websocket_is_refused_without_a_stack_trace(ledger: Gunicorn):
     assert "Traceback" not in ledger.log()
 
 
-@pytest.mark.parametrize("worker", ["gthread", "asgi"])
+@pytest.mark.parametrize("worker", ["gthread", OWN_WORKER])
 def test_a_large_upload_arrives_whole(ledger_database: Database, worker: str):
     with served(ledger_database, "-k", worker, SERVER_MAX_BODY="10000000") as service:
         files = {"file": ("large.bin", b"x" * 3_000_000, "application/octet-stream")}
@@ -68,7 +68,7 @@ def test_a_large_upload_arrives_whole(ledger_database: Database, worker: str):
 
 def test_a_request_is_refused_in_time_while_all_threads_are_busy(ledger_database: Database):
     with (
-        served(ledger_database, "-k", "asgi", POOL_MAX="1", POOL_TIMEOUT="0.3") as service,
+        served(ledger_database, "-k", OWN_WORKER, POOL_MAX="1", POOL_TIMEOUT="0.3") as service,
         concurrent.futures.ThreadPoolExecutor(1) as other,
     ):
         busy = other.submit(requests.get, f"{service.url}/ledger/sleep?seconds=3", timeout=20)
@@ -82,7 +82,7 @@ def test_a_request_is_refused_in_time_while_all_threads_are_busy(ledger_database
 
 
 def test_streams_go_on_while_requests_wait_for_their_connections(ledger_database: Database):
-    with served(ledger_database, "-k", "asgi", POOL_MAX="2", POOL_TIMEOUT="1") as service:
+    with served(ledger_database, "-k", OWN_WORKER, POOL_MAX="2", POOL_TIMEOUT="1") as service:
 
         def read(_number: int) -> str:
             return requests.get(f"{service.url}/ledger/stream?rows=5000", timeout=30).text

@@ -8,12 +8,12 @@ import pytest
 import requests
 
 from tests.embedded.support import User, supervisors, wait_until_nothing_runs
-from tests.support.process import CHECKOUT, Gunicorn, run_gunicorn, start_gunicorn, wait_until
+from tests.support.process import CHECKOUT, OWN_WORKER, Gunicorn, run_gunicorn, start_gunicorn, wait_until
 from tests.support.servers import Database
 
 Environment = dict[str, str | None]
 
-WORKERS = ["sync", "gthread", "gevent", "asgi", "uvicorn_worker.UvicornWorker"]
+WORKERS = ["sync", "gthread", "gevent", "asgi", "uvicorn_worker.UvicornWorker", OWN_WORKER]
 PATHS = [
     "/v1/countries?limit=5",
     "/v1/countries/de",

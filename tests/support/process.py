@@ -22,6 +22,9 @@ import psutil
 from .servers import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+OWN_WORKER = "swagger_server.serving.worker.Worker"
+"""What gunicorn.conf.py chooses."""
+
 START_TIMEOUT = 60.0  # seconds; a first start makes a database and loads the sample data
 STOP_TIMEOUT = 20.0  # seconds
 
@@ -100,7 +103,7 @@ def start_gunicorn(
             start_new_session=True,
         )
         service = Gunicorn(process, f"http://127.0.0.1:{port}", log)
-        if "-k" not in args or "asgi" in args:
+        if "asgi" in args:
             # SIGTERM makes this worker wait two seconds for clients that may come back.
             service.stop_signal = signal.SIGINT
         try:

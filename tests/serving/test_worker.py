@@ -1,0 +1,124 @@
+"""The worker writes whole answers itself: what a client sees is what uvicorn's own way would send."""
+
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import requests
+
+from tests.serving.worker_app import LARGE
+from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn
+
+UVICORNS = "uvicorn_worker.UvicornWorker"
+
+
+@contextmanager
+def served(worker: str) -> Iterator[Gunicorn]:
+    # Without gunicorn.conf.py, which is for services with a database.
+    with start_gunicorn("-k", worker, "-c", "/dev/null", app="tests.serving.worker_app") as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Gunicorn]:
+    with served(OWN_WORKER) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def uvicorns() -> Iterator[Gunicorn]:
+    with served(UVICORNS) as running:
+        yield running
+
+
+@contextmanager
+def connected(service: Gunicorn) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", int(service.url.rsplit(":", 1)[1])), timeout=20) as client:
+        yield client
+
+
+def request(path: str, *headers: str, method: str = "GET", version: str = "1.1") -> bytes:
+    lines = [f"{method} {path} HTTP/{version}", "Host: api.example", *headers, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def all_of(client: socket.socket) -> bytes:
+    """What comes until the server closes the connection."""
+    pieces = iter(lambda: client.recv(65536), b"")
+    return b"".join(pieces)
+
+
+def exchange(service: Gunicorn, *sent: bytes) -> bytes:
+    """What comes back for requests that are sent at once, the last of which asks to close the connection."""
+    with connected(service) as client:
+        client.sendall(b"".join(sent))
+        return all_of(client)
+
+
+def comparable(answer: bytes) -> list[bytes]:
+    """The answer's lines without the server's name and the time; how a header's name is written does not count."""
+    lines = re.sub(rb"(?im)^(server|date): .*\r\n", b"", answer).split(b"\r\n")
+    return sorted(line.lower() for line in lines)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+@pytest.mark.parametrize("path", ["/", "/a%20b?c=d", "/empty", "/stream", "/split", "/closing", "/large"])
+def test_answers_are_uvicorns(service: Gunicorn, uvicorns: Gunicorn, path: str, method: str, version: str):
+    asked = request(path, "Connection: close", method=method, version=version)
+    answer, expected = exchange(service, asked), exchange(uvicorns, asked)
+    assert comparable(answer) == comparable(expected)
+    assert b"x-injected: b" not in comparable(answer)
+
+
+def test_an_answer_has_its_length_and_the_time_and_keeps_the_connection(service: Gunicorn):
+    with connected(service) as client:
+        for _ in range(3):
+            client.sendall(request("/again"))
+            head, body = client.recv(65536).split(b"\r\n\r\n")
+            assert body == b"GET /again"
+            assert re.search(rb"(?m)^date: \w{3}, \d\d \w{3} \d{4} [0-9:]{8} GMT\r?$", head)
+            assert b"\r\ncontent-length: 10\r\n" in head + b"\r\n"
+            assert b"connection" not in head
+
+
+def test_pipelined_requests_are_answered_in_their_order(service: Gunicorn):
+    paths = [f"/{number}" for number in range(20)]
+    answer = exchange(service, *map(request, paths), request("/last", "Connection: close"))
+    assert re.findall(rb"GET (/\w+?)(?=HTTP|$)", answer) == [path.encode() for path in [*paths, "/last"]]
+
+
+def test_a_client_that_reads_slowly_gets_everything(service: Gunicorn):
+    with connected(service) as client:
+        client.sendall(request("/large") * 8 + request("/large", "Connection: close"))
+        requests.get(f"{service.url}/meanwhile", timeout=20)
+        answer = all_of(client)
+    assert answer.count(LARGE) == 9
+
+
+def test_a_head_without_end_is_refused(service: Gunicorn):
+    head = b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: %s\r\n" % (n, b"a" * 1000) for n in range(66))
+    with connected(service) as client:
+        client.sendall(head)
+        assert all_of(client).startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_request_under_way_is_answered_before_the_worker_ends():
+    with served(OWN_WORKER) as service, connected(service) as client:
+        client.sendall(request("/second"))
+        requests.get(f"{service.url}/", timeout=20)
+        service.send(signal.SIGTERM)
+        assert b"GET /second" in all_of(client)
+        assert service.wait() == 0
+
+
+def test_sigint_to_the_master_alone_ends_the_worker_at_once():
+    with served(OWN_WORKER) as service, connected(service) as client:
+        client.sendall(request("/minute"))
+        requests.get(f"{service.url}/", timeout=20)
+        service.send(signal.SIGINT)
+        service.wait(15)  # gunicorn's own patience is 30 s
+        service.wait_until_alone()

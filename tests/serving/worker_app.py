@@ -1,0 +1,36 @@
+"""An application without Flask or Connexion, for the tests of the worker: what it answers is in the path."""
+
+import time
+
+from swagger_server.serving import Application, Request, Response
+
+TEXT = [("Content-Type", "text/plain")]
+LARGE = b"0123456789" * 100_000
+
+
+def handler(request: Request) -> Response:
+    match request.path:
+        case "/large":
+            return _whole(LARGE)
+        case "/empty":
+            return Response(204, [], [])
+        case "/stream":
+            return Response(200, TEXT, (piece for piece in (b"one ", b"two ", b"three")))
+        case "/split":
+            return Response(
+                200, [*TEXT, ("Content-Length", "5"), ("X-Value", "a\r\nX-Injected: b")], [b"split"]
+            )
+        case "/closing":
+            return Response(200, [*TEXT, ("Content-Length", "7"), ("Connection", "close")], [b"closing"])
+        case "/second":
+            time.sleep(1)
+        case "/minute":
+            time.sleep(60)
+    return _whole(f"{request.method} {request.path}".encode())
+
+
+def _whole(body: bytes) -> Response:
+    return Response(200, [*TEXT, ("Content-Length", str(len(body)))], [body])
+
+
+application = Application(handler, threads=3)

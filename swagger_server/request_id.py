@@ -1,6 +1,6 @@
 """The id of the request that is being answered: taken over from the client if sane, else made."""
 
-import os
+import random
 import re
 from contextvars import ContextVar
 
@@ -16,4 +16,5 @@ def taken_or_made(offered: str | None) -> str:
     """The client's id when it is up to 128 harmless characters, else a random one."""
     if offered and _SANE.fullmatch(offered):
         return offered
-    return os.urandom(16).hex()
+    # It must be like no other, not a secret, and a forked process has a seed of its own.
+    return f"{random.getrandbits(128):032x}"

@@ -112,7 +112,7 @@ class _Bound(_Cursor):
     """What a request's cursor adds to a cursor class: the prefix, and the time spent."""
 
     def execute(self, query: Any, vars: Any = None) -> None:
-        connection = cast(Connection, self.connection)
+        connection: Connection = self.connection  # type: ignore[assignment]  # a request's cursor has no other
         is_first = connection.prefix and self.name is None and connection.status == STATUS_READY
         started = time.perf_counter()
         try:

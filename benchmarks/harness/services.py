@@ -58,8 +58,8 @@ PGBENCH, PREPARED = "pgbench", "pgbench-prepared"
 _NO_LOOKUP = ("autocomplete", "list", "detail", "refused", "write")
 
 SERVICES = (
-    _our_service("ours", "swagger_server, asgi worker"),
-    _our_service("ours-uvicorn", "swagger_server, uvicorn worker", "-k", "uvicorn_worker.UvicornWorker"),
+    _our_service("ours", "swagger_server"),
+    _our_service("ours-asgi", "swagger_server, asgi worker", "-k", "asgi"),
     _our_service("ours-gthread", "swagger_server, gthread", *_GTHREAD),
     _our_service("ours-sync", "swagger_server, sync", "-k", "sync"),
     _peer(TUNED, "FastAPI + asyncpg, tuned", "fastapi_tuned", *_UVICORN),

@@ -15,7 +15,8 @@ How well a city fits what was typed is its rank. A city counts once, with its be
 
 # ruff: noqa: S608 - the statements are put together from this module's constants; values are always bound.
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from psycopg2.extensions import connection
@@ -275,17 +276,22 @@ def _cuts(q: str) -> dict[str, list[str]]:
     }
 
 
-def _statement(sql: str, q: str, after: Key | None, filters: dict[str, Any]) -> str:
-    # A sum has no index: it keeps the planner from the walk.
-    largest_first = "c.population DESC" if len(q) <= _LONGEST_WALK else "c.population + 0 DESC"
-    afters = {name: "" if after is None else f" AND {condition}" for name, condition in _AFTER.items()}
+def _statement(sql: str, q: str, after: Key | None, filters: Mapping[str, Any]) -> str:
+    wanted = frozenset(name for name, value in filters.items() if value is not None)
+    return _written(sql, len(q) <= _LONGEST_WALK, len(q) <= _LONGEST_ABBREVIATION, after is not None, wanted)
+
+
+@lru_cache(maxsize=1000)
+def _written(sql: str, walks: bool, abbreviates: bool, goes_on: bool, wanted: frozenset[str]) -> str:
+    """A stage's statement; there are few different ones."""
     return sql.format(
         columns=_HIT,
-        meant=_MEANT if len(q) <= _LONGEST_ABBREVIATION else "",
-        filters=narrowed(_FILTERS, filters),
-        largest_first=largest_first,
+        meant=_MEANT if abbreviates else "",
+        filters=narrowed(_FILTERS, dict.fromkeys(sorted(wanted), True)),
+        # A sum has no index: it keeps the planner from the walk.
+        largest_first="c.population DESC" if walks else "c.population + 0 DESC",
         fits_better=_FITS_BETTER,
-        **afters,
+        **{name: f" AND {condition}" if goes_on else "" for name, condition in _AFTER.items()},
     )
 
 

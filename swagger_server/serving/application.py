@@ -184,7 +184,7 @@ class Application:
     def begin(self, job: RequestJob[Any]) -> None:
         """Have the job run on one of the threads, or at once where it must not wait for one."""
         if job.request.path in self._immediate:
-            job.returned(job.call())
+            job.run_here()
         else:
             self.request_threads().start(job)
 

@@ -55,9 +55,18 @@ class RequestJob(Job[T]):
         if not isinstance(error, GaveUp):
             self.broke(error)
             return
-        # A refusal is answered without waiting, so it may be made here, on the loop.
+        # A refusal is answered without waiting, so it may be made here.
         self.request.refusal = ServerBusy(error.waited)
-        self.returned(self.call())
+        self.run_here()
+
+    def run_here(self) -> None:
+        """Make the call on the loop: for what does not wait."""
+        try:
+            value = self.call()
+        except Exception as exc:
+            self.broke(exc)
+        else:
+            self.returned(value)
 
     def broke(self, error: BaseException) -> None:
         """On the loop: the response could not be made; handlers do not raise."""

@@ -169,7 +169,7 @@ class _Desk:
         share = (self._last_look[1] - spent) / (self._last_look[0] - then)
         with self._lock:
             if share < _WAITING and self._jobs:
-                self._most = min(self._most + 1, self._count)
+                self._most = min(self._most + max(1, self._most // 2), self._count)
             elif share > _COMPUTING and self._most > _FEWEST:
                 self._most -= 1
             while self._jobs and self._may_begin():

@@ -1,0 +1,136 @@
+"""How many requests have a thread at a time: few while they compute, all that may while they wait."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from swagger_server.serving import threads
+from swagger_server.serving.threads import GaveUp, Job, RequestThreads
+
+PATIENCE = 20.0  # seconds
+
+
+class Call(Job[Any]):
+    """Calls a function on a thread; `result` is a future."""
+
+    __slots__ = ("_function", "dropped", "result")
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self._function = function
+        self.result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.dropped = threading.Event()
+
+    def call(self) -> Any:
+        return self._function()
+
+    def returned(self, value: Any) -> None:
+        self.result.set_result(value)
+
+    def failed(self, error: BaseException) -> None:
+        self.result.set_exception(error)
+
+    def discard(self, value: Any) -> None:
+        self.dropped.set()
+
+
+class Meter:
+    """Counts those who are inside at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self.most = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            self.most = max(self.most, self._inside)
+
+    def __exit__(self, *_exc: object) -> None:
+        with self._lock:
+            self._inside -= 1
+
+
+async def run_all(pool: RequestThreads, function: Any, count: int) -> list[Any]:
+    calls = [Call(function) for _ in range(count)]
+    for call in calls:
+        pool.start(call)
+    return await asyncio.wait_for(asyncio.gather(*(call.result for call in calls)), PATIENCE)
+
+
+def test_as_many_wait_at_once_as_there_are_threads() -> None:
+    meeting = threading.Barrier(12)
+    assert sorted(asyncio.run(run_all(RequestThreads(12, PATIENCE), meeting.wait, 12))) == list(range(12))
+
+
+def test_few_compute_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As on a machine that does nothing else: what goes by is spent computing.
+    monkeypatch.setattr(threads, "process_time", threads.monotonic)
+    meter = Meter()
+
+    def compute() -> int:
+        with meter:
+            return sum(range(20_000))
+
+    asyncio.run(run_all(RequestThreads(12, PATIENCE), compute, 200))
+    assert 1 <= meter.most <= 2
+
+
+def test_few_compute_again_after_many_have_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent = 0.0
+    monkeypatch.setattr(threads, "process_time", lambda: spent)
+    meter, meeting = Meter(), threading.Barrier(12)
+
+    def compute() -> int:
+        nonlocal spent
+        with meter:
+            spent += 1  # more than has gone by
+            return sum(range(20_000))
+
+    async def both() -> None:
+        pool = RequestThreads(12, PATIENCE)
+        await run_all(pool, meeting.wait, 12)
+        await run_all(pool, compute, 2000)
+        meter.most = 0
+        await run_all(pool, compute, 200)
+
+    asyncio.run(both())
+    assert meter.most <= 2
+
+
+def test_what_no_thread_takes_in_time_is_given_up() -> None:
+    async def ask() -> None:
+        pool, end = RequestThreads(1, 0.2), threading.Event()
+        busy, late = Call(end.wait), Call(lambda: "never")
+        pool.start(busy)
+        pool.start(late)
+        with pytest.raises(GaveUp) as refused:
+            await asyncio.wait_for(late.result, PATIENCE)
+        assert refused.value.waited == 0.2
+        end.set()
+        assert await asyncio.wait_for(busy.result, PATIENCE) is True
+
+    asyncio.run(ask())
+
+
+def test_a_result_that_nobody_waits_for_is_done_away_with() -> None:
+    async def ask() -> None:
+        pool, begun, end = RequestThreads(1, PATIENCE), threading.Event(), threading.Event()
+
+        def work() -> str:
+            begun.set()
+            end.wait(PATIENCE)
+            return "done"
+
+        call = Call(work)
+        pool.start(call)
+        await asyncio.to_thread(begun.wait, PATIENCE)
+        pool.abandon(call)
+        end.set()
+        assert await asyncio.to_thread(call.dropped.wait, PATIENCE)
+        assert not call.result.done()
+
+    asyncio.run(ask())

@@ -150,13 +150,13 @@ class _Desk:
         self._last_look = (0.0, 0.0)
 
     def add(self, job: Job[Any]) -> bool:
-        """Begin the job, or keep it until a thread may have it; whether it was begun."""
+        """Begin the job, or keep it until a thread may have it; whether there is something to adjust."""
         with self._lock:
             if self._jobs or not self._may_begin():
                 self._jobs.append(job)
-                return False
+                return True
             self._begin(job)
-            return True
+            return self._most > _FEWEST
 
     def look(self) -> None:
         """Begin to watch what the process does until the next adjustment."""
@@ -215,7 +215,7 @@ class RequestThreads:
         self._jobs.add(job)
         if not self._is_looking:
             self._look_later()
-        if not self._desk.add(job) and not self._is_adjusting:
+        if self._desk.add(job) and not self._is_adjusting:
             self._is_adjusting = True
             self._desk.look()
             self._adjust_later()

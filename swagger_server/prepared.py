@@ -73,8 +73,9 @@ class PreparedStatements:
             return cursor.mogrify(statement.execute, statement.values)
         if not self._is_worth_it(statement.name) or not may_prepare:
             return None
+        execute = cursor.mogrify(statement.execute, statement.values)
         self._pending = statement.name
-        return statement.prepare + b"; " + cursor.mogrify(statement.execute, statement.values)
+        return statement.prepare + b"; " + execute
 
     def succeeded(self, changed: bool) -> None:
         """The last message was answered; `changed` is whether it may have changed the session.

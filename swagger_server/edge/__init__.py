@@ -113,7 +113,10 @@ def _make_get(request: Request) -> None:
 
 def _set_length(response: Response) -> None:
     whole = response.whole
-    if whole is not None and response.status not in _BODILESS:
+    if response.status in _BODILESS:
+        if whole:
+            response.body = []
+    elif whole is not None:
         response.headers.set("content-length", str(len(whole)))
 
 

@@ -93,6 +93,8 @@ class Application:
     def wsgi(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer on the calling thread."""
         response = self.answer(self._read_wsgi(environ))
+        if response.whole is not None:
+            under_way.current.set(None)  # the thread goes on to other requests in this context
         start_response(status_line(response.status), list(response.headers))
         return _Body(response)
 
@@ -126,6 +128,7 @@ class Application:
             return Response(500, [("Content-Type", "text/plain")], [b"Internal Server Error"])
         finally:
             self._deadlines.end(request)
+            request.drop_environ()
 
     # ASGI
 
@@ -184,7 +187,8 @@ class Application:
     def begin(self, job: RequestJob[Any]) -> None:
         """Have the job run on one of the threads, or at once where it must not wait for one."""
         if job.request.path in self._immediate:
-            job.run_here()
+            # Not in place: this may be called by a parser that is in the middle of several requests.
+            asyncio.get_running_loop().call_soon(job.run_here)
         else:
             self.request_threads().start(job)
 
@@ -248,6 +252,8 @@ class Application:
             await receive()
         except asyncio.CancelledError:
             return  # the server ends at once, without asking
+        if self._request_threads is not None:
+            await self._request_threads.finish()
         await loop.run_in_executor(None, self.stop)
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -263,6 +269,9 @@ class _AwaitedJob(RequestJob[Response]):
 
     def call(self) -> Response:
         return self.answer()
+
+    def is_wanted(self) -> bool:
+        return not self.response.done()
 
     def returned(self, value: Response) -> None:
         self.response.set_result(value)
@@ -287,7 +296,7 @@ class _Body:
         try:
             self._response.close()
         finally:
-            under_way.current.set(None)  # the thread goes on to other requests in this context
+            under_way.current.set(None)
 
 
 def _has_body(environ: Environ) -> bool:

@@ -78,7 +78,7 @@ class _Handler:
         return _until_done(lambda: operation.answer(request, path_values, values), request, self._retry)
 
     def _pass_through(self, request: Request) -> Response:
-        request.make_environ()  # of the scope as it came: the middleware changes it
+        assert request.environ  # made of the scope as it came: the middleware changes it
         exchange = Exchange(request)
         run = exchange.run(self._middleware)
         if self._suspends(request.scope) or _is_large_form(request):

@@ -67,14 +67,15 @@ class Request(UnderWay):
 
     @property
     def environ(self) -> Environ:
-        """WSGI's view."""
-        return self.make_environ() if self._environ is None else self._environ
-
-    def make_environ(self) -> Environ:
-        """Make WSGI's view of the scope as it is now."""
-        self._environ = translate.environ_from_scope(self.scope, self.body)
-        self._environ[ENVIRON_KEY] = self
+        """WSGI's view; of the scope as it is at the first look, where the server has given none."""
+        if self._environ is None:
+            self._environ = translate.environ_from_scope(self.scope, self.body)
+            self._environ[ENVIRON_KEY] = self
         return self._environ
+
+    def drop_environ(self) -> None:
+        """Let go of it: it refers to the request, and both would wait for the garbage collector."""
+        self._environ = None
 
     def replace(self, environ: Environ, scope: Scope) -> None:
         """Have the request be what these two say."""

@@ -35,6 +35,10 @@ End = Callable[["Job[Any]", Any, BaseException | None], None]
 """Takes a job that has ended, with what its call returned or raised."""
 
 
+_LONG = 0.05
+"""Seconds after which a job does not count any more, whatever it does: it must not keep others from a thread."""
+
+
 class GaveUp(Exception):
     """No thread was free within `waited` seconds."""
 
@@ -67,6 +71,10 @@ class Job(Generic[T]):
     def failed(self, error: BaseException) -> None:
         """On the loop: what the call raised, or GaveUp."""
         raise NotImplementedError
+
+    def is_wanted(self) -> bool:
+        """On the loop: whether somebody waits for it still."""
+        return not self.is_over
 
     def discard(self, value: T) -> None:
         """Do away with a result that nobody waits for any more; on a thread."""
@@ -108,7 +116,7 @@ class Job(Generic[T]):
 class _Thread:
     """A thread for jobs, given one at a time."""
 
-    __slots__ = ("_bell", "_end", "_job", "_next_job")
+    __slots__ = ("_bell", "_end", "_job", "_next_job", "is_slow", "since")
 
     def __init__(self, number: int, next_job: "Callable[[_Thread], Job[Any] | None]", end: End) -> None:
         self._bell = threading.Lock()
@@ -116,6 +124,9 @@ class _Thread:
         self._job: Job[Any] | None = None
         self._next_job = next_job
         self._end = end
+        self.since: float | None = None
+        """When it got its job, by time.monotonic(); None while it rests."""
+        self.is_slow = False
         # A daemon: a request that hangs must not keep a worker from ending that was told to.
         threading.Thread(target=self._work, name=f"request-{number}", daemon=True).start()
 
@@ -127,11 +138,12 @@ class _Thread:
     def _work(self) -> None:
         while True:
             self._bell.acquire()
-            while self._job is not None:
-                if self._job.claim():
-                    self._job.run(self._end)
-                self._job = None  # or the last request would live until the next one
-                self._job = self._next_job(self)
+            job, self._job = self._job, None
+            while job is not None:
+                if job.claim():
+                    job.run(self._end)
+                # From here on `begin` may be called: `_job` is its own.
+                job = self._next_job(self)
 
 
 class _Desk:
@@ -141,12 +153,13 @@ class _Desk:
         self._count = count
         self._end = end
         self._most = min(count, _FEWEST)
-        """How many may have a job."""
+        """How many may have a job, those not counted that have it for long."""
         self._lock = threading.Lock()
         self._jobs: deque[Job[Any]] = deque()
+        self._threads: list[_Thread] = []
         # A stack: the one that has just ended has its memory in the processor's caches.
         self._resting: list[_Thread] = []
-        self._started = 0
+        self._slow = 0
         self._last_look = (0.0, 0.0)
 
     def add(self, job: Job[Any]) -> bool:
@@ -172,29 +185,45 @@ class _Desk:
                 self._most = min(self._most + max(1, self._most // 2), self._count)
             elif share > _COMPUTING and self._most > _FEWEST:
                 self._most -= 1
+            self._find_slow(self._last_look[0] - _LONG)
             while self._jobs and self._may_begin():
                 self._begin(self._jobs.popleft())
-            return self._busy() >= _FEWEST
+            return bool(self._jobs) or self._most > _FEWEST
 
     def _next_job(self, thread: _Thread) -> Job[Any] | None:
         """For a thread that has ended a job: the next one, or None to rest."""
         with self._lock:
+            if thread.is_slow:
+                thread.is_slow = False
+                self._slow -= 1
             if self._jobs and self._busy() <= self._most:
+                thread.since = monotonic()
                 return self._jobs.popleft()
+            thread.since = None
             self._resting.append(thread)
             return None
 
+    def _find_slow(self, latest: float) -> None:
+        """Mark those that have their job since `latest` or longer."""
+        for thread in self._threads:
+            if thread.since is not None and thread.since <= latest and not thread.is_slow:
+                thread.is_slow = True
+                self._slow += 1
+
     def _busy(self) -> int:
-        return self._started - len(self._resting)
+        return len(self._threads) - len(self._resting) - self._slow
 
     def _may_begin(self) -> bool:
-        return self._busy() < self._most
+        return self._busy() < self._most and bool(self._resting or len(self._threads) < self._count)
 
     def _begin(self, job: Job[Any]) -> None:
         if not self._resting:
-            self._started += 1
-            self._resting.append(_Thread(self._started, self._next_job, self._end))
-        self._resting.pop().begin(job)
+            thread = _Thread(len(self._threads) + 1, self._next_job, self._end)
+            self._threads.append(thread)
+            self._resting.append(thread)
+        thread = self._resting.pop()
+        thread.since = monotonic()
+        thread.begin(job)
 
 
 class RequestThreads:
@@ -215,7 +244,12 @@ class RequestThreads:
         self._jobs.add(job)
         if not self._is_looking:
             self._look_later()
-        if self._desk.add(job) and not self._is_adjusting:
+        try:
+            has_to_adjust = self._desk.add(job)
+        except RuntimeError:  # the system has no more threads for us
+            self._end(job, None, GaveUp(0.0))
+            return
+        if has_to_adjust and not self._is_adjusting:
             self._is_adjusting = True
             self._desk.look()
             self._adjust_later()
@@ -228,9 +262,14 @@ class RequestThreads:
             if not job.claim():
                 job.abandoned()
 
+    async def finish(self) -> None:
+        """Wait until no job is under way."""
+        while self._jobs:
+            await asyncio.sleep(_ROUND)
+
     def _end(self, job: Job[Any], value: Any, error: BaseException | None) -> None:
         self._jobs.discard(job)
-        if job.is_over:
+        if not job.is_wanted():
             if error is None:
                 threading.Thread(target=job.discard, args=(value,), daemon=True).start()
             return
@@ -244,6 +283,7 @@ class RequestThreads:
         asyncio.get_running_loop().call_later(_TURN, self._adjust)
 
     def _adjust(self) -> None:
+        self._is_adjusting = False
         self._is_adjusting = self._desk.adjust()
         if self._is_adjusting:
             self._adjust_later()
@@ -254,9 +294,9 @@ class RequestThreads:
 
     def _look(self) -> None:
         self._is_looking = False
+        if self._jobs:
+            self._look_later()
         now = monotonic()
         for job in list(self._jobs):
             if job.look(now, self._max_wait):
                 self._end(job, None, GaveUp(self._max_wait))
-        if self._jobs:
-            self._look_later()

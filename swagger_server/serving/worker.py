@@ -9,13 +9,19 @@ bodies, streams, clients that read slowly. Parsing, keeping connections and stop
 
 import asyncio
 import logging
+import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, cast
 
 from gunicorn.arbiter import Arbiter
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_RE,
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
@@ -27,7 +33,7 @@ from swagger_server.serving.translate import Scope
 log = logging.getLogger(__name__)
 
 LONGEST_HEAD = 65_536
-"""Bytes of a request's line and headers that are kept while the rest of them has still to come."""
+"""Bytes of a request that may come without any of its body: of its line and headers, or behind its body."""
 
 _BODILESS = (204, 304)
 
@@ -41,28 +47,53 @@ _Answer = tuple[Response, bytes | None]
 class Protocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 on one connection."""
 
-    _head_length: int | None = None
-    """Of the request whose headers have not all come."""
+    _is_open = False
+    """A request has begun, and not all of it has come."""
+    _has_headers = False
+    _steps = 0
+    """Counts what happens to the request; bytes that make nothing happen are `_idle`."""
+    _idle = 0
 
     def data_received(self, data: bytes) -> None:
+        steps = self._steps
         super().data_received(data)
-        if self._head_length is not None:
-            self._head_length += len(data)
-            if self._head_length > LONGEST_HEAD and not self.transport.is_closing():
-                self._refuse_head()
+        if self._steps != steps:
+            self._idle = 0
+        elif self._is_open:
+            self._idle += len(data)
+            if self._idle > LONGEST_HEAD and not self.transport.is_closing():
+                self._refuse_rest()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_length = 0
+        self._is_open, self._has_headers = True, False
+        self._steps += 1
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # What comes after the body (trailers) is no header: nobody has checked it, and nobody expects it.
+        if not self._has_headers:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._head_length = None
+        self._has_headers = True
+        self._steps += 1
         super().on_headers_complete()
 
-    def _refuse_head(self) -> None:
-        self.transport.write(
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-        )
+    def on_body(self, body: bytes) -> None:
+        self._steps += 1
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._is_open = False
+        self._steps += 1
+        super().on_message_complete()
+
+    def _refuse_rest(self) -> None:
+        if not self._has_headers:
+            self.transport.write(
+                b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+                b"content-length: 0\r\nconnection: close\r\n\r\n"
+            )
         self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -92,7 +123,8 @@ class _Job(RequestJob[_Answer]):
 
     def call(self) -> _Answer:
         response = self.answer()
-        return response, _head(response)
+        # By the server's own scope: the application may have taken a HEAD for a GET.
+        return response, _head(response, self._cycle.scope["method"])
 
     def returned(self, value: _Answer) -> None:
         response, head = value
@@ -100,11 +132,12 @@ class _Job(RequestJob[_Answer]):
         if head is None or cycle.flow.write_paused:
             self._send_by_asgi(response)
             return
-        if not cycle.disconnected:
-            # By the server's own scope: the application may have taken the request for a GET.
-            self._write(head, response.whole if cycle.scope["method"] != "HEAD" else b"")
-        self.forget_client()
-        response.close()
+        try:
+            if not (cycle.disconnected or cycle.transport.is_closing()):
+                self._write(head, response.whole if cycle.scope["method"] != "HEAD" else None)
+        finally:
+            self.forget_client()
+            response.close()
 
     def broke(self, error: BaseException) -> None:
         log.error("the answer to %s could not be sent", self.request.path, exc_info=error)
@@ -125,7 +158,9 @@ class _Job(RequestJob[_Answer]):
         cycle.message_event.set()
         if not cycle.keep_alive:
             cycle.transport.close()
-        cycle.on_response()
+        # As run_asgi leaves it: the cycle and its connection must not keep each other alive.
+        tell, cycle.on_response = cycle.on_response, _nothing
+        tell()
 
     def _send_by_asgi(self, response: Response) -> None:
         async def send(_scope: Any, _receive: Any, send: Any) -> None:
@@ -137,21 +172,52 @@ class _Job(RequestJob[_Answer]):
         self._protocol.send_by_asgi(self._cycle, send)
 
 
-def _head(response: Response) -> bytes | None:
+def _nothing() -> None:
+    """Nobody waits for the end of the answer any more."""
+
+
+def _head(response: Response, method: str) -> bytes | None:
     """Status line and headers, without the empty line at their end.
 
-    None for an answer that is no whole one, or that has anything in its headers which must not be written as it is.
+    None for an answer that is no whole one, or that has something which must not be written as it is: ASGI's way
+    refuses that.
     """
-    headers, status = response.headers, response.status
-    if response.whole is None or status < 200 or any(headers.get(name) for name in _OWN_WAY):
+    headers, status, whole = response.headers, response.status, response.whole
+    if whole is None or status < 200 or any(headers.get(name) for name in _OWN_WAY):
         return None
-    if headers.get("content-length") is None and status not in _BODILESS:
-        headers.set("content-length", str(len(response.whole)))
-    lines = [f"{name}: {value}\r\n" for name, value in headers]
+    if method != "HEAD":
+        length = headers.get("content-length")
+        if status in _BODILESS:
+            if whole:
+                return None
+        elif length is None:
+            headers.set("content-length", str(len(whole)))
+        elif length != str(len(whole)):
+            return None
+    lines = []
+    for name, value in headers:
+        if name not in _good_names and not _is_good(name):
+            return None
+        lines.append(f"{name}: {value}\r\n")
     text = "".join(lines)
-    if text.count("\r") != len(lines) or text.count("\n") != len(lines) or "\0" in text:
+    if text.count("\r") != len(lines) or text.count("\n") != len(lines) or _CONTROL.search(text):
         return None
     return STATUS_LINE[status] + text.encode("latin-1")
+
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""What is in no header; line ends are counted."""
+
+_good_names: set[str] = set()
+
+
+def _is_good(name: str) -> bool:
+    """Whether uvicorn would take it for the name of a header; remembered, since there are few."""
+    if not name or HEADER_RE.search(name.encode("latin-1")):
+        return False
+    if len(_good_names) < 1000:
+        _good_names.add(name)
+    return True
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # it has no types

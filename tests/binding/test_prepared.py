@@ -81,6 +81,17 @@ def test_what_a_read_changes_in_the_session_is_gone_for_the_next_request_each_ti
         assert run(look) == [("4MB", 0)]
 
 
+def test_a_value_that_is_no_text_spoils_nothing_for_the_statement_it_came_with(run: Run):
+    for _ in range(4):
+        run("SELECT %s::text", ("a",))
+    with pytest.raises(psycopg2.DataError):
+        run("SELECT %s::text", ("\0",))
+    for _ in range(8):
+        assert run("SELECT 1") == [(1,)]
+        assert run("SELECT %s::text", ("a",)) == [("a",)]
+    assert prepared._process._surprises == 0
+
+
 def test_writes_and_what_does_not_come_as_text_are_not_prepared(run: Run):
     often(run, "SELECT 1 -- ;")
     often(run, "SHOW work_mem")

@@ -1,6 +1,7 @@
 """How many requests have a thread at a time: few while they compute, all that may while they wait."""
 
 import asyncio
+import sys
 import threading
 import time
 from typing import Any
@@ -95,6 +96,39 @@ def test_few_compute_again_after_many_have_waited(monkeypatch: pytest.MonkeyPatc
 
     asyncio.run(both())
     assert meter.most == 2
+
+
+def test_others_get_a_thread_beside_those_that_compute_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "process_time", threads.monotonic)
+    end = threading.Event()
+
+    async def ask() -> None:
+        pool = RequestThreads(12, PATIENCE)
+        hogs = [Call(lambda: end.wait(PATIENCE)) for _ in range(3)]
+        for hog in hogs:
+            pool.start(hog)
+        assert await run_all(pool, lambda: "quick", 50) == ["quick"] * 50
+        assert not any(hog.result.done() for hog in hogs)
+        end.set()
+        await asyncio.gather(*(hog.result for hog in hogs))
+
+    asyncio.run(ask())
+
+
+def test_no_job_is_lost_between_two_threads() -> None:
+    """A thread that goes to rest may be given a job before it has come to rest."""
+
+    async def ask() -> None:
+        pool = RequestThreads(3, PATIENCE)
+        for number in range(1500):
+            assert len(await run_all(pool, int, 1 + number % 4)) == 1 + number % 4
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        asyncio.run(ask())
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_what_no_thread_takes_in_time_is_given_up() -> None:

@@ -12,6 +12,19 @@ import requests
 from tests.serving.worker_app import LARGE
 from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn
 
+PATHS = [
+    "/",
+    "/a%20b?c=d",
+    "/empty",
+    "/full-304",
+    "/short",
+    "/control",
+    "/stream",
+    "/split",
+    "/closing",
+    "/large",
+]
+
 UVICORNS = "uvicorn_worker.UvicornWorker"
 
 
@@ -66,7 +79,7 @@ def comparable(answer: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
-@pytest.mark.parametrize("path", ["/", "/a%20b?c=d", "/empty", "/stream", "/split", "/closing", "/large"])
+@pytest.mark.parametrize("path", PATHS)
 def test_answers_are_uvicorns(service: Gunicorn, uvicorns: Gunicorn, path: str, method: str, version: str):
     asked = request(path, "Connection: close", method=method, version=version)
     answer, expected = exchange(service, asked), exchange(uvicorns, asked)
@@ -99,11 +112,48 @@ def test_a_client_that_reads_slowly_gets_everything(service: Gunicorn):
     assert answer.count(LARGE) == 9
 
 
+def send_in_turns(service: Gunicorn, client: socket.socket, *pieces: bytes) -> None:
+    """Each piece is read before the next one is sent: the answer to another request, sent later, tells."""
+    for piece in pieces:
+        client.sendall(piece)
+        requests.get(f"{service.url}/", timeout=20)
+
+
 def test_a_head_without_end_is_refused(service: Gunicorn):
-    head = b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: %s\r\n" % (n, b"a" * 1000) for n in range(66))
     with connected(service) as client:
-        client.sendall(head)
+        send_in_turns(service, client, request("/")[:-2], *[b"X-A: %s\r\n" % (b"a" * 33_000)] * 2)
         assert all_of(client).startswith(b"HTTP/1.1 431 ")
+
+
+def test_trailers_are_no_headers_and_have_an_end(service: Gunicorn):
+    head = request("/headers", "Transfer-Encoding: chunked", "X-Mine: head", method="POST")
+    with connected(service) as client:
+        client.sendall(head + b"1\r\na\r\n0\r\nX-Mine: trailer\r\nX-Other: trailer\r\n\r\n")
+        answer = client.recv(65536)
+        assert b"x-mine: head" in answer
+        assert b"trailer" not in answer
+    with connected(service) as client:
+        send_in_turns(service, client, head + b"1\r\na\r\n0\r\n", *[b"X-A: %s\r\n" % (b"a" * 33_000)] * 2)
+        assert all_of(client) == b""
+
+
+def test_a_large_body_before_the_beginning_of_another_request_is_no_long_head(service: Gunicorn):
+    body = b"a" * 200_000
+    post = request("/posted", f"Content-Length: {len(body)}", method="POST")
+    with connected(service) as client:
+        client.sendall(post + body + request("/next", "Connection: close")[:-2])
+        requests.get(f"{service.url}/", timeout=20)
+        client.sendall(b"\r\n")
+        answer = all_of(client)
+    assert re.findall(rb"(?:GET|POST) /\w+?(?=HTTP|$)", answer) == [b"POST /posted", b"GET /next"]
+
+
+def test_many_requests_that_wait_for_no_thread_are_answered_in_their_order(service: Gunicorn):
+    lives = request("/live") * 2000
+    answer = exchange(service, request("/second"), lives, request("/last", "Connection: close"))
+    assert answer.count(b"HTTP/1.1 200 OK") == 2002
+    assert answer.index(b"GET /second") < answer.index(b"GET /live")
+    assert answer.endswith(b"GET /last")
 
 
 def test_a_request_under_way_is_answered_before_the_worker_ends():

@@ -12,6 +12,16 @@ def handler(request: Request) -> Response:
     match request.path:
         case "/large":
             return _whole(LARGE)
+        case "/full-304":
+            return Response(304, TEXT, [b"nobody expects a body"])
+        case "/short":
+            return Response(200, [*TEXT, ("Content-Length", "2")], [b"longer than that"])
+        case "/control":
+            return Response(200, [*TEXT, ("Content-Length", "2"), ("X-Value", "a\x08b")], [b"ab"])
+        case "/headers":
+            return _whole(
+                "\n".join(f"{k.decode()}: {v.decode()}" for k, v in request.scope["headers"]).encode()
+            )
         case "/empty":
             return Response(204, [], [])
         case "/stream":
@@ -33,4 +43,4 @@ def _whole(body: bytes) -> Response:
     return Response(200, [*TEXT, ("Content-Length", str(len(body)))], [body])
 
 
-application = Application(handler, threads=3)
+application = Application(handler, threads=3, immediate={"/live": handler})

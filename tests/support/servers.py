@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,6 +96,7 @@ class PrivateServer:
         self._settings = self._all_settings(settings or {})
         self._leash: subprocess.Popen[str] | None = None
         self._postmaster: psutil.Process | None = None
+        self._frozen: list[int] = []
 
     @property
     def connect_kwargs(self) -> dict[str, Any]:
@@ -152,15 +153,13 @@ class PrivateServer:
 
     def freeze(self) -> None:
         """Stop all processes of the server where they stand (SIGSTOP): it is there, and answers nothing."""
-        for process in self._family():
-            with suppress(psutil.NoSuchProcess):
-                process.suspend()
+        self._frozen = [process.pid for process in self._family()]
+        _signal_all(self._frozen, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a frozen server go on."""
-        for process in self._family():
-            with suppress(psutil.NoSuchProcess):
-                process.resume()
+        """Let a frozen server go on, at once: frozen processes neither end nor start others."""
+        _signal_all(self._frozen, signal.SIGCONT)
+        self._frozen = []
 
     def connect(self, **kwargs: Any) -> Connection:
         """A new connection over the Unix socket, which the caller closes; `kwargs` go to psycopg2."""
@@ -216,6 +215,12 @@ class PrivateServer:
             assert stream is not None
             stream.close()
         self._leash = self._postmaster = None
+
+
+def _signal_all(pids: Iterable[int], sign: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, sign)
 
 
 @contextmanager

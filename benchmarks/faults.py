@@ -90,11 +90,11 @@ def frozen(server: PrivateServer, load: Load) -> Iterator[tuple[str, str, bool]]
     slowest = max((answer.ended - answer.sent for answer in refused), default=0.0)
     statuses = sorted({answer.status for answer in refused})
     first = min(answer.ended for answer in load.answers if answer.is_good and answer.ended > thawed) - thawed
-    late = [answer for answer in refused if answer.sent > thawed]
+    late = [answer for answer in refused if answer.sent > thawed + BACK_WITHIN]
     yield "frozen: answers while it is", f"{len(refused)}, {statuses}", set(statuses) <= {503, 504}
     yield "frozen: slowest of them (s)", f"{slowest:.2f}", slowest <= DEADLINE + LATE
     yield "frozen: first answer after the thaw (ms)", f"{first * 1000:.0f}", first <= BACK_WITHIN
-    yield "frozen: failed of those sent after it", str(len(late)), not late
+    yield "frozen: failed of those sent 250 ms after it, and later", str(len(late)), not late
 
 
 def restarted(server: PrivateServer, load: Load) -> Iterator[tuple[str, str, bool]]:

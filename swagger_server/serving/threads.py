@@ -188,7 +188,7 @@ class _Desk:
             self._find_slow(self._last_look[0] - _LONG)
             while self._jobs and self._may_begin():
                 self._begin(self._jobs.popleft())
-            return bool(self._jobs) or self._most > _FEWEST
+            return bool(self._jobs) or (self._most > _FEWEST and self._busy() > 0)
 
     def _next_job(self, thread: _Thread) -> Job[Any] | None:
         """For a thread that has ended a job: the next one, or None to rest."""

@@ -98,6 +98,29 @@ def test_few_compute_again_after_many_have_waited(monkeypatch: pytest.MonkeyPatc
     assert meter.most == 2
 
 
+def test_nobody_looks_while_nothing_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, meeting = 0, threading.Barrier(12)
+
+    def counted() -> float:
+        nonlocal looks
+        looks += 1
+        return 0.0
+
+    monkeypatch.setattr(threads, "process_time", counted)
+
+    async def ask() -> None:
+        await run_all(RequestThreads(12, PATIENCE), meeting.wait, 12)
+        assert looks
+        for _ in range(40):  # threads of a busy machine come to rest late
+            before = looks
+            await asyncio.sleep(25 * threads._TURN)
+            if looks == before:
+                return
+        pytest.fail("it still looks")
+
+    asyncio.run(ask())
+
+
 def test_others_get_a_thread_beside_those_that_compute_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "process_time", threads.monotonic)
     end = threading.Event()

@@ -13,10 +13,9 @@ from swagger_server.prepare import prepare
 # way from them to a controller: of all it needs the least processor time for a request.
 worker_class = "swagger_server.serving.worker.Worker"
 
-# For `-k asgi`, as that worker has it: what cannot be served stops gunicorn instead of being started again and again.
+# For `-k asgi`, as the worker above has it: what cannot be served stops gunicorn instead of being started again and
+# again; and the connections that a worker accepts, whose requests wait for a thread in it and not in the kernel.
 asgi_lifespan = "on"
-
-# Connections a worker accepts; requests beyond its threads wait in it, not in the kernel.
 worker_connections = 1000
 
 # The service writes a line for each request itself, with the request id.

@@ -70,7 +70,7 @@ class Application:
 
     def __call__(self, *args: Any) -> Any:
         if len(args) == 3:
-            return self._asgi_http(*args) if args[0]["type"] == "http" else self.asgi(*args)
+            return self.asgi(*args)
         if len(args) == 2:
             return self.wsgi(*args)
         if len(args) == 1:
@@ -188,7 +188,7 @@ class Application:
         """Have the job run on one of the threads, or at once where it must not wait for one."""
         if job.request.path in self._immediate:
             # Not in place: this may be called by a parser that is in the middle of several requests.
-            asyncio.get_running_loop().call_soon(job.run_here)
+            asyncio.get_running_loop().call_soon(_run_if_wanted, job)
         else:
             self.request_threads().start(job)
 
@@ -256,6 +256,11 @@ class Application:
             await self._request_threads.finish()
         await loop.run_in_executor(None, self.stop)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _run_if_wanted(job: RequestJob[Any]) -> None:
+    if job.is_wanted():
+        job.run_here()
 
 
 class _AwaitedJob(RequestJob[Response]):

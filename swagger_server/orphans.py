@@ -8,6 +8,7 @@ import ctypes
 import os
 import signal
 import sys
+import traceback
 
 _PR_SET_PDEATHSIG = 1
 
@@ -21,14 +22,26 @@ def forget_master_handlers() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def end_with_master() -> None:
-    """In a worker on Linux: get SIGTERM when the master ends, however that ends. Elsewhere nothing."""
-    if sys.platform == "linux" and "gunicorn.arbiter" in sys.modules:
+def master_of_loading_worker() -> int | None:
+    """The pid of gunicorn's master, where a worker is loading the application; None elsewhere.
+
+    It is the one that the worker was told: the master may have ended before, and then the worker's parent is
+    whoever adopts orphans here.
+    """
+    if "gunicorn.workers.base" not in sys.modules:
+        return None
+    from gunicorn.workers.base import Worker
+
+    for frame, _ in traceback.walk_stack(None):
+        caller = frame.f_locals.get("self")
+        if isinstance(caller, Worker):
+            return int(caller.ppid)
+    return None
+
+
+def end_with_master(master: int) -> None:
+    """In a worker on Linux: get SIGTERM when the process `master` ends, however that ends. Elsewhere nothing."""
+    if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if _is_orphan():  # it ended while this worker was still loading
+        if os.getppid() != master:  # it ended while this worker was still loading
             os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _is_orphan() -> bool:
-    """A master shares its session with its workers; whoever adopts orphans has another one."""
-    return os.getsid(os.getppid()) != os.getsid(0)

@@ -26,7 +26,7 @@ from swagger_server.config import ConfigError, load_settings
 from swagger_server.cooperation import in_each_worker
 from swagger_server.embedded import EmbeddedError
 from swagger_server.health import SchemaCheck
-from swagger_server.orphans import end_with_master, forget_master_handlers
+from swagger_server.orphans import end_with_master, forget_master_handlers, master_of_loading_worker
 from swagger_server.prepare import prepare
 from swagger_server.serving import Application
 
@@ -68,14 +68,16 @@ def _start(application: Application) -> None:
     """Open the pools in this process, or, in a master that preloads, in each worker once it is forked."""
     atexit.register(application.stop)
     if _is_preloading():
+        master = os.getpid()
         os.register_at_fork(after_in_child=forget_master_handlers)
-        in_each_worker(lambda: _start_here(application))
+        in_each_worker(lambda: _start_here(application, master))
     else:
-        _start_here(application)
+        _start_here(application, master_of_loading_worker())
 
 
-def _start_here(application: Application) -> None:
-    end_with_master()
+def _start_here(application: Application, master: int | None) -> None:
+    if master is not None:
+        end_with_master(master)
     application.start()
 
 

@@ -1,6 +1,7 @@
 """The plain command, `gunicorn swagger_server.wsgi`, as real processes: every worker class, start and end."""
 
 import signal
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -49,6 +50,20 @@ def post_fork(server, worker):
     os.kill(os.getppid(), signal.SIGKILL)
     while os.getppid() == server.pid:
         pass
+"""
+
+ADOPT_ORPHANS = """
+import ctypes, os, subprocess, sys
+
+PR_SET_CHILD_SUBREAPER = 36
+ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+try:
+    while True:
+        _, status = os.wait()
+        print(os.waitstatus_to_exitcode(status), flush=True)
+except ChildProcessError:
+    pass
 """
 
 _first_answers: dict[str, tuple[int, str, bytes]] = {}
@@ -134,6 +149,21 @@ def test_worker_whose_master_is_killed_while_it_is_forked_ends_with_it(
     # Returns when nobody holds the output open any more.
     ended = run_gunicorn("-c", str(settings), *how, env={"SWAGGER_SERVER_CONFIG": str(config)})
     assert ended.returncode == -signal.SIGKILL
+
+
+def test_worker_ends_with_its_master_where_its_own_session_adopts_orphans(
+    config: Path, tmp_path: Path
+) -> None:
+    """As in a container whose first process has started gunicorn."""
+    settings = tmp_path / "settings.py"
+    settings.write_text(KILL_MASTER)
+    done = run_gunicorn(
+        "-c",
+        str(settings),
+        env={"SWAGGER_SERVER_CONFIG": str(config)},
+        under=[sys.executable, "-c", ADOPT_ORPHANS],
+    )
+    assert done.stdout.split() == [str(-signal.SIGKILL), str(-signal.SIGTERM)], done.stderr
 
 
 def test_workers_racing_from_another_folder_start_one_server(embedded: Environment, tmp_path: Path) -> None:

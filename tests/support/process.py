@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -118,9 +118,10 @@ def run_gunicorn(
     env: Mapping[str, str | None] | None = None,
     cwd: Path | None = None,
     app: str = "swagger_server.wsgi",
+    under: Sequence[str] = (),
 ) -> "subprocess.CompletedProcess[str]":
-    """`gunicorn APP ARGS` that is expected to end by itself; TimeoutExpired when it does not."""
-    return _run([*_gunicorn(app), "-b", f"127.0.0.1:{free_port()}", *args], env, cwd)
+    """`UNDER gunicorn APP ARGS` that is expected to end by itself; TimeoutExpired when it does not."""
+    return _run([*under, *_gunicorn(app), "-b", f"127.0.0.1:{free_port()}", *args], env, cwd)
 
 
 def run_cli(

@@ -220,14 +220,16 @@ def _bind(app: Flask) -> None:
 
 def _borrow(database: Database) -> _Lease:
     asked = _request()
+    read_only = asked.method in SAFE_METHODS
     pool, started = database.open(), time.perf_counter()
     try:
-        connection = cast(Connection, pool.getconn(timeout=_patience(pool, asked.cancellation)))
+        lent = pool.getconn(timeout=_patience(pool, asked.cancellation), autocommit=read_only)
+        connection = cast(Connection, lent)
     finally:
         add(asked.timings, "pool", time.perf_counter() - started)
     try:
         connection.begin_request(
-            asked.method in SAFE_METHODS,
+            read_only,
             database.statement_timeout,
             database.cursor_factory,
             asked.timings,

@@ -62,7 +62,8 @@ class Connection(psycopg2.extensions.connection):
         """
         if prepares and self.prepared is None:
             self.prepared = PreparedStatements()
-        self.autocommit = read_only
+        if self.autocommit is not read_only:
+            self.autocommit = read_only
         self.read_only = read_only
         self.prefix = _prefix(read_only, statement_timeout)
         self.timings = timings

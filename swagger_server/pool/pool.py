@@ -71,18 +71,21 @@ class ConnectionPool:
 
     # Lending
 
-    def getconn(self, key: Hashable | None = None, timeout: float | None = None) -> extensions.connection:
+    def getconn(
+        self, key: Hashable | None = None, timeout: float | None = None, *, autocommit: bool | None = None
+    ) -> extensions.connection:
         """Lend a live connection; asking again with the same key gives the same one.
 
-        Waits for at most `timeout` seconds (`options.timeout` when None, not at all when 0). Raises
-        PoolTimeout, PoolUnavailable while the database is down, PoolFull when too many wait, PoolClosed.
+        It is in autocommit as asked for, or as it was opened when None. Waits for at most `timeout` seconds
+        (`options.timeout` when None, not at all when 0). Raises PoolTimeout, PoolUnavailable while the
+        database is down, PoolFull when too many wait, PoolClosed.
         """
         if key is not None:
-            return self._lend_under(key, timeout)
+            return self._lend_under(key, timeout, autocommit)
         slot = self._slots.take()
         if slot is None or slot.readable(0):
             slot = self._get_slowly(slot, timeout)
-        return _lend(slot)
+        return _lend(slot, autocommit)
 
     @contextmanager
     def connection(self, timeout: float | None = None) -> Iterator[extensions.connection]:
@@ -101,7 +104,9 @@ class ConnectionPool:
             with suppress(PoolClosed):  # then there is nothing to give back, and the block's outcome stands
                 self.putconn(conn)
 
-    def _lend_under(self, key: Hashable, timeout: float | None) -> extensions.connection:
+    def _lend_under(
+        self, key: Hashable, timeout: float | None, autocommit: bool | None
+    ) -> extensions.connection:
         held = self._slots.held_under(key)
         if held is not None:
             return held  # type: ignore[no-any-return]
@@ -110,7 +115,7 @@ class ConnectionPool:
             slot = self._get_slowly(slot, timeout)
         faster = self._slots.bind(slot, key)
         if faster is None:
-            return _lend(slot, keep=True)
+            return _lend(slot, autocommit, keep=True)
         self.putconn(slot.conn)
         return faster  # type: ignore[no-any-return]
 
@@ -402,10 +407,15 @@ class ConnectionPool:
         return PoolFull(f"pool {self.options.name!r}: too many callers wait already: {self._numbers()}")
 
 
-def _lend(slot: Slot, keep: bool = False) -> extensions.connection:
+def _lend(slot: Slot, autocommit: bool | None, keep: bool = False) -> extensions.connection:
     """Note the borrower and, unless told to keep it, let go of the connection."""
     slot.stack = note_stack()
     conn: extensions.connection = slot.conn
+    if autocommit is None:
+        autocommit = getattr(conn, "home_autocommit", conn.autocommit)
+    # Here and not when it came back: the next borrower may want it as the last one did, and each change costs.
+    if conn.autocommit is not autocommit:
+        conn.autocommit = autocommit
     if not keep:
         slot.conn = None
     return conn

@@ -61,8 +61,6 @@ class NotingConnection(extensions.connection):
             or (check_changes and self.was_changed())
         ):
             return False
-        if self.autocommit is not self.home_autocommit:
-            self.autocommit = self.home_autocommit
         if self.notices:
             self.notices.clear()
         if self.notifies:

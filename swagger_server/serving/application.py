@@ -192,6 +192,11 @@ class Application:
         else:
             self.request_threads().start(job)
 
+    def collect(self) -> None:
+        """On the loop: take note of the answers that the threads have sent themselves."""
+        if self._request_threads is not None:
+            self._request_threads.collect()
+
     def request_threads(self) -> RequestThreads:
         """Those of this process; made on first use, since threads would not survive the fork of a preloaded app."""
         if self._request_threads is None:

@@ -70,7 +70,7 @@ class _Handler:
 
     def _answer(self, request: Request) -> Response:
         request.scope["app"] = self._middleware
-        found = self._operations.find(request.method, _path_in_app(request))
+        found = self._operations.find(request.method, request.path_in_app)
         if found is None or not found[0].takes(request):
             return self._pass_through(request)
         operation, path_values = found
@@ -101,11 +101,6 @@ def _take_error_handlers(
         middleware.error_handlers[:] = on_this_thread(middleware.error_handlers)
         return None
     return None if raise_errors else ErrorHandlers(middleware.error_handlers)
-
-
-def _path_in_app(request: Request) -> str:
-    root: str = request.scope.get("root_path", "")
-    return request.path.removeprefix(root) if root else request.path
 
 
 def _is_large_form(request: Request) -> bool:

@@ -93,6 +93,12 @@ class Request(UnderWay):
         path: str = self.scope["path"]
         return path
 
+    @property
+    def path_in_app(self) -> str:
+        """The path below the one that the application is mounted at."""
+        root: str = self.scope.get("root_path", "")
+        return self.path.removeprefix(root) if root else self.path
+
     def header(self, name: str) -> str | None:
         """One header by its lower-case name, or None; several of that name as one, with commas."""
         if self._by_name is None:

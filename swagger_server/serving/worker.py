@@ -8,10 +8,13 @@ bodies, streams, clients that read slowly. Parsing, keeping connections and stop
 """
 
 import asyncio
+import ctypes
 import logging
 import re
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, cast
 
@@ -22,6 +25,7 @@ from uvicorn.protocols.http.httptools_impl import (
     HttpToolsProtocol,
     RequestResponseCycle,
 )
+from uvicorn.protocols.utils import is_ssl
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
@@ -54,9 +58,41 @@ class Protocol(HttpToolsProtocol):
     """Counts what happens to the request; bytes that make nothing happen are `_idle`."""
     _idle = 0
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._collect = self.app.collect if isinstance(self.app, Application) else _nothing
+        self._sending = threading.Lock()
+        self._socket = transport.get_extra_info("socket").fileno() if not is_ssl(transport) else None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._collect()
+        with self._sending:
+            # Its number may be another connection's soon.
+            self._socket = None
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        self._collect()
+        super().shutdown()
+
+    def send_from_thread(self, message: bytes) -> int:
+        """Send what can be sent at once, on the calling thread; how many bytes that was."""
+        with self._sending:
+            if self._socket is None or self.transport.get_write_buffer_size():
+                return 0
+            # An error is the loop's to notice.
+            sent: int = _send(self._socket, message, len(message), socket.MSG_DONTWAIT)
+            return max(0, sent)
+
     def data_received(self, data: bytes) -> None:
+        self._collect()
+        if self.transport.is_closing():
+            return  # the last answer was the last one of this connection
         steps = self._steps
         super().data_received(data)
+        if self.pipeline:
+            # What they wait for may have been delivered just before they came.
+            self._collect()
         if self._steps != steps:
             self._idle = 0
         elif self._is_open:
@@ -111,7 +147,7 @@ class Protocol(HttpToolsProtocol):
 class _Job(RequestJob[_Answer]):
     """A request whose whole answer is written by the one who has made it."""
 
-    __slots__ = ("_application", "_cycle", "_protocol")
+    __slots__ = ("_application", "_cycle", "_protocol", "_unsent")
 
     def __init__(
         self, application: Application, request: Request, cycle: RequestResponseCycle, protocol: Protocol
@@ -120,21 +156,36 @@ class _Job(RequestJob[_Answer]):
         self._application = application
         self._cycle = cycle
         self._protocol = protocol
+        self._unsent: bytes | None = None
+        """What is left of the message to send; None where nothing was sent."""
 
     def call(self) -> _Answer:
         response = self.answer()
         # By the server's own scope: the application may have taken a HEAD for a GET.
         return response, _head(response, self._cycle.scope["method"])
 
+    def deliver(self, value: _Answer) -> bool:
+        response, head = value
+        if head is None or not self._cycle.keep_alive:
+            return False
+        message = self._message(response, head)
+        sent = self._protocol.send_from_thread(message)
+        if sent:
+            self._unsent = message[sent:]
+        return sent == len(message)
+
+    def is_followed(self) -> bool:
+        return bool(self._protocol.pipeline)
+
     def returned(self, value: _Answer) -> None:
         response, head = value
         cycle = self._cycle
-        if head is None or cycle.flow.write_paused:
+        if head is None or (self._unsent is None and cycle.flow.write_paused):
             self._send_by_asgi(response)
             return
         try:
             if not (cycle.disconnected or cycle.transport.is_closing()):
-                self._write(head, response.whole if cycle.scope["method"] != "HEAD" else None)
+                self._write(self._message(response, head) if self._unsent is None else self._unsent)
         finally:
             self.forget_client()
             response.close()
@@ -146,14 +197,21 @@ class _Job(RequestJob[_Answer]):
     def discard(self, value: _Answer) -> None:
         value[0].close()
 
-    def _write(self, head: bytes, body: bytes | None) -> None:
-        """What `RequestResponseCycle.send` does with the two messages of a whole answer."""
+    def _message(self, response: Response, head: bytes) -> bytes:
         cycle = self._cycle
         parts = [head]
         for name, value in cycle.default_headers:
             parts += (name, b": ", value, b"\r\n")
-        parts += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body or b"")
-        cycle.transport.write(b"".join(parts))
+        parts.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
+        if cycle.scope["method"] != "HEAD":
+            parts.append(response.whole or b"")
+        return b"".join(parts)
+
+    def _write(self, message: bytes) -> None:
+        """What `RequestResponseCycle.send` does with the two messages of a whole answer."""
+        cycle = self._cycle
+        if message:
+            cycle.transport.write(message)
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
@@ -170,6 +228,13 @@ class _Job(RequestJob[_Answer]):
                 self.forget_client()
 
         self._protocol.send_by_asgi(self._cycle, send)
+
+
+_send = ctypes.PyDLL(None).send
+"""C's send(), called without letting go of Python's lock: that would wake the threads that wait for it, for a call
+that takes microseconds, and they would find it taken again."""
+_send.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int)
+_send.restype = ctypes.c_ssize_t
 
 
 def _nothing() -> None:

@@ -168,7 +168,7 @@ class _Job(RequestJob[_Answer]):
         response, head = value
         if head is None or not self._cycle.keep_alive:
             return False
-        message = self._message(response, head)
+        message = self._message(response, head, keep_alive=True)
         sent = self._protocol.send_from_thread(message)
         if sent:
             self._unsent = message[sent:]
@@ -184,8 +184,13 @@ class _Job(RequestJob[_Answer]):
             self._send_by_asgi(response)
             return
         try:
-            if not (cycle.disconnected or cycle.transport.is_closing()):
-                self._write(self._message(response, head) if self._unsent is None else self._unsent)
+            if cycle.disconnected or cycle.transport.is_closing():
+                return
+            if self._unsent is not None:
+                # The connection stays open, as the answer said, though the worker may have begun to stop since.
+                self._write(self._unsent, keep_alive=True)
+            else:
+                self._write(self._message(response, head, cycle.keep_alive), cycle.keep_alive)
         finally:
             self.forget_client()
             response.close()
@@ -197,24 +202,24 @@ class _Job(RequestJob[_Answer]):
     def discard(self, value: _Answer) -> None:
         value[0].close()
 
-    def _message(self, response: Response, head: bytes) -> bytes:
+    def _message(self, response: Response, head: bytes, keep_alive: bool) -> bytes:
         cycle = self._cycle
         parts = [head]
         for name, value in cycle.default_headers:
             parts += (name, b": ", value, b"\r\n")
-        parts.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
+        parts.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
         if cycle.scope["method"] != "HEAD":
             parts.append(response.whole or b"")
         return b"".join(parts)
 
-    def _write(self, message: bytes) -> None:
+    def _write(self, message: bytes, keep_alive: bool) -> None:
         """What `RequestResponseCycle.send` does with the two messages of a whole answer."""
         cycle = self._cycle
         if message:
             cycle.transport.write(message)
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
-        if not cycle.keep_alive:
+        if not keep_alive:
             cycle.transport.close()
         # As run_asgi leaves it: the cycle and its connection must not keep each other alive.
         tell, cycle.on_response = cycle.on_response, _nothing

@@ -17,7 +17,8 @@ HEAD = """\
 SECTION_COMMENTS: Mapping[str, str] = MappingProxyType(
     {
         POSTGRES: "The database. Without any key here the service starts a PostgreSQL of its own.\n"
-        "# More databases are sections [POSTGRES:name], in the environment POSTGRES_NAME_KEY.",
+        "# More databases are sections [POSTGRES:name], in the environment POSTGRES_NAME_KEY;\n"
+        "# one with READ_ONLY = yes takes the reads of this one.",
         "POOL": "Each worker has a pool of connections for each database.",
         "CORS": "Web apps on other origins.",
         "SERVER": "Answers and logs.",

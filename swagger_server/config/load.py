@@ -72,6 +72,7 @@ class _Loader:
         settings = Settings(databases=MappingProxyType(databases), source=self.file.path, **parts)
         self._check_pool(settings)
         self._check_cors(settings)
+        self._check_replica(settings)
         return Loaded(settings, tuple(self.effective), tuple(self._notes(databases)))
 
     def _refuse_unknown_sections(self) -> None:
@@ -172,6 +173,20 @@ class _Loader:
         if settings.cors.credentials and "*" in settings.cors.origins:
             where = self._where(Section.named("CORS"), "CREDENTIALS")
             raise ConfigError(f"{where} = yes: ORIGINS must then name the origins instead of *")
+
+    def _check_replica(self, settings: Settings) -> None:
+        replicas = [
+            name for name, each in settings.databases.items() if each.read_only and name != DEFAULT_DATABASE
+        ]
+        if replicas and settings.uses_embedded:
+            where = self._where(_section(replicas[0]), "READ_ONLY")
+            raise ConfigError(f"{where} = yes: [{POSTGRES}] must then name the server that it is a replica of")
+        if len(replicas) > 1:
+            where = self._where(_section(replicas[1]), "READ_ONLY")
+            one = _section(replicas[0]).name
+            raise ConfigError(
+                f"{where} = yes: must be so in one section only, and is in [{one}]; its URL may have several hosts"
+            )
 
     def _where(self, section: Section, key: str) -> str:
         """The place of a setting that was read before."""

@@ -107,11 +107,31 @@ class DatabaseSettings:
     )
     sslcert: str | None = _key(None, "SSLCERT", ReadableFile(), "The client's certificate.")
     sslkey: str | None = _key(None, "SSLKEY", ReadableFile(), "The key of the client's certificate.")
+    target_session_attrs: str | None = _key(
+        None,
+        "TARGET_SESSION_ATTRS",
+        Choice(("any", "read-write", "read-only", "primary", "standby", "prefer-standby")),
+        "Which of several hosts to connect to; unset: read-write, or prefer-standby where READ_ONLY.",
+    )
+    read_only: bool = _key(
+        False,
+        "READ_ONLY",
+        Flag(),
+        "Whether it is a replica; one in [POSTGRES:name] takes the reads of [POSTGRES].",
+    )
 
     def connect_kwargs(self) -> dict[str, Any]:
         """Arguments for psycopg2.connect; only what is set. They hold the password: not for logs."""
         given = {key.field: getattr(self, key.field) for key in keys_of(DatabaseSettings).values()}
+        del given["read_only"]
+        given["target_session_attrs"] = self._wanted_host()
         return {name: value for name, value in given.items() if value is not None}
+
+    def _wanted_host(self) -> str | None:
+        """Of several hosts one that writes, so that after a failover the old primary is left alone."""
+        if self.target_session_attrs is not None or "," not in self.host:
+            return self.target_session_attrs
+        return "prefer-standby" if self.read_only else "read-write"
 
 
 @dataclass(frozen=True)
@@ -264,7 +284,7 @@ class ServerSettings:
         True,
         "PREPARE",
         Flag(),
-        "Whether a connection prepares the reads that come again; of no use behind a pooler.",
+        "Whether a connection prepares the reads that come again; set it to no behind PgBouncer.",
     )
     retry_reads: bool = _key(
         True, "RETRY_READS", Flag(), "Whether a GET whose database connection died under it is run again."
@@ -299,6 +319,14 @@ class Settings:
     def uses_embedded(self) -> bool:
         """True when the default database is the one that the service starts itself."""
         return DEFAULT_DATABASE not in self.databases
+
+    @property
+    def replica(self) -> str | None:
+        """The database that takes the default one's reads; None where there is none."""
+        return next(
+            (name for name, each in self.databases.items() if each.read_only and name != DEFAULT_DATABASE),
+            None,
+        )
 
 
 POSTGRES = "POSTGRES"

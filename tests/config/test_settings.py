@@ -32,6 +32,8 @@ EVERY_KEY: list[tuple[str, str, str, str, Any]] = [
     ("POSTGRES", "SSLROOTCERT", "system", "sslrootcert", "system"),
     ("POSTGRES", "SSLCERT", "{file}", "sslcert", "{file}"),
     ("POSTGRES", "SSLKEY", "{file}", "sslkey", "{file}"),
+    ("POSTGRES", "TARGET_SESSION_ATTRS", "primary", "target_session_attrs", "primary"),
+    ("POSTGRES", "READ_ONLY", "yes", "read_only", True),
     ("POOL", "MIN", "2", "min", 2),
     ("POOL", "MAX", "30", "max", 30),
     ("POOL", "TIMEOUT", "1.5", "timeout", 1.5),
@@ -159,7 +161,7 @@ def test_the_example_with_every_key_taken_in_has_the_defaults(tmp_path: Path) ->
     loaded = read_settings(ini, {})
     sample = DatabaseSettings(name="default", host="localhost", user="places", dbname="places")
     assert loaded.settings == Settings(databases={"default": sample}, source=ini)
-    unset = {"PW", "SSLMODE", "SSLROOTCERT", "SSLCERT", "SSLKEY", "DATA"}
+    unset = {"PW", "SSLMODE", "SSLROOTCERT", "SSLCERT", "SSLKEY", "TARGET_SESSION_ATTRS", "DATA"}
     assert {item.key for item in loaded.effective if item.origin == "default"} == unset
 
 
@@ -292,6 +294,32 @@ def test_connect_arguments_have_only_what_is_set() -> None:
         "dbname": "places",
         "sslmode": "require",
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"POSTGRES_URL": "a"}, None),
+        ({"POSTGRES_URL": "a,b"}, "read-write"),
+        ({"POSTGRES_URL": "a,b", "POSTGRES_READ_ONLY": "yes"}, "prefer-standby"),
+        ({"POSTGRES_URL": "a,b", "POSTGRES_TARGET_SESSION_ATTRS": "any"}, "any"),
+        ({"POSTGRES_URL": "a", "POSTGRES_TARGET_SESSION_ATTRS": "primary"}, "primary"),
+    ],
+)
+def test_of_several_hosts_one_that_writes_is_wanted_unless_said_otherwise(
+    given: dict[str, str], sent: str | None
+) -> None:
+    arguments = load_settings(None, {**OWN, **given}).databases["default"].connect_kwargs()
+    assert arguments.get("target_session_attrs") == sent
+    assert "read_only" not in arguments
+
+
+def test_the_section_that_is_read_only_is_the_replica(tmp_path: Path) -> None:
+    more = "[POSTGRES:reports]\nURL = r\nUSER = me\nDB = d\n"
+    replica = "[POSTGRES:standby]\nURL = s\nUSER = me\nDB = d\nREAD_ONLY = yes\n"
+    assert load_settings(write(tmp_path, more), OWN).replica is None
+    assert load_settings(write(tmp_path, more + replica), OWN).replica == "standby"
+    assert load_settings(write(tmp_path, more), {**OWN, "POSTGRES_READ_ONLY": "yes"}).replica is None
 
 
 def test_the_listing_tells_where_each_setting_is_from(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from swagger_server.config import ConfigError, load_settings
 
 DATABASE = "[POSTGRES]\nURL = db\nUSER = me\nDB = places\n"
 HOSTS = "a host name, an address, a socket folder, or several separated by commas"
-POSTGRES_KEYS = "URL, USER, DB, PORT, PW, SSLMODE, SSLROOTCERT, SSLCERT, SSLKEY"
+POSTGRES_KEYS = "URL, USER, DB, PORT, PW, SSLMODE, SSLROOTCERT, SSLCERT, SSLKEY, TARGET_SESSION_ATTRS, READ_ONLY"
 POOL_KEYS = (
     "MIN, MAX, TIMEOUT, MAX_WAITING, MAX_IDLE, MAX_LIFETIME, OUTAGE_GRACE, QUERY_TIMEOUT, RESET, LEAK_AFTER"
 )
@@ -34,6 +34,17 @@ IN_FILE = [
     (
         "[POOL]\nMIN = 30",
         "{ini}: [POOL] MIN = 30: must not be more than MAX, which is 20 (default of [POOL] MAX)",
+    ),
+    (
+        "[POSTGRES:standby]\nURL = s\nUSER = me\nDB = d\nREAD_ONLY = yes",
+        "{ini}: [POSTGRES:standby] READ_ONLY = yes: [POSTGRES] must then name the server that it is a replica of",
+    ),
+    (
+        DATABASE
+        + "[POSTGRES:one]\nURL = s\nUSER = me\nDB = d\nREAD_ONLY = yes\n"
+        + "[POSTGRES:two]\nURL = s\nUSER = me\nDB = d\nREAD_ONLY = yes",
+        "{ini}: [POSTGRES:two] READ_ONLY = yes: must be so in one section only, and is in [POSTGRES:one];"
+        " its URL may have several hosts",
     ),
     ("[POOL]\nRESET = smrt", "{ini}: [POOL] RESET = 'smrt': must be smart, always or never"),
     (

@@ -14,8 +14,9 @@ from flask import Blueprint, Flask
 from psycopg2.extras import RealDictCursor
 from werkzeug.sansio.response import Response
 
-from swagger_server import db, encoder, health
+from swagger_server import db, encoder, health, position
 from swagger_server.config import Settings
+from swagger_server.config.settings import DEFAULT_DATABASE
 from swagger_server.cooperation import cooperate_with_gevent
 from swagger_server.edge import with_edge
 from swagger_server.edge.security import secured_operations
@@ -43,9 +44,11 @@ def create_app(
         _register_database(api.app, settings, name, arguments)
     for blueprint in (health.blueprint(schema), *blueprints):
         api.app.register_blueprint(blueprint)
-    retry = _retry_read if settings.server.retry_reads else _never
+    retry = _retry_read if settings.replica is None else _retry_read_on_primary
     # The outermost layer answers errors: it makes some itself, and all are to look alike.
-    handler = connexion_handler(api, retry=retry, raise_errors=True)
+    handler = connexion_handler(
+        api, retry=retry if settings.server.retry_reads else _never, raise_errors=True
+    )
     databases = db.databases(api.app).values()
     edge = with_edge(handler, settings.cors, settings.server, _allowed_methods(api.app), _is_secured(api))
     return Application(
@@ -87,17 +90,20 @@ def _answer_or_raise(exc: werkzeug.exceptions.HTTPException) -> Response:
 
 
 def _register_database(app: Flask, settings: Settings, name: str, arguments: Mapping[str, Any]) -> None:
-    pool = settings.pool
+    pool, is_replica = settings.pool, name == settings.replica
+    described = settings.databases.get(name)
     options = PoolOptions(
         name=name,
         timeout=pool.timeout,
         max_waiting=pool.max_waiting,
         max_idle=pool.max_idle,
         max_lifetime=pool.max_lifetime,
-        outage_grace=pool.outage_grace,
+        # Nobody needs to wait for a replica: the primary is there.
+        outage_grace=0.0 if is_replica else pool.outage_grace,
         query_timeout=pool.query_timeout,
         reset=pool.reset,
         leak_after=pool.leak_after,
+        read_only=described is not None and described.read_only,
     )
     db.Database().init_app(
         app,
@@ -108,6 +114,9 @@ def _register_database(app: Flask, settings: Settings, name: str, arguments: Map
         statement_timeout=settings.server.statement_timeout,
         prepare=settings.server.prepare,
         cursor_factory=RealDictCursor if settings.server.rows == "dict" else None,
+        replica=settings.replica if name == DEFAULT_DATABASE else None,
+        # A read that came from a replica may lie in a browser's cache for so long.
+        remember_writes=settings.server.cache_seconds + position.LAG,
         **arguments,
     )
 
@@ -130,9 +139,20 @@ in two thousand failed while all sessions were killed every 40 requests."""
 
 def _retry_read(request: Request, exc: Exception, attempt: int) -> bool:
     """A read that lost its connection changed nothing: on another one it may succeed."""
-    if request.method != "GET" or request.cancellation.is_cancelled:
+    return _is_read(request) and attempt < _ATTEMPTS and db.is_lost(exc)
+
+
+def _retry_read_on_primary(request: Request, exc: Exception, attempt: int) -> bool:
+    """As `_retry_read`, where there is a replica: what that failed at, the primary is asked for."""
+    failed_by_replica = not request.needs_primary and db.is_conflict(exc)
+    if not (_retry_read(request, exc, attempt) or (_is_read(request) and failed_by_replica)):
         return False
-    return attempt < _ATTEMPTS and db.is_lost(exc)
+    request.needs_primary = True
+    return True
+
+
+def _is_read(request: Request) -> bool:
+    return request.method == "GET" and not request.cancellation.is_cancelled
 
 
 def _never(_request: Request, _exc: Exception, _attempt: int) -> bool:

@@ -32,6 +32,12 @@ class Cancellation:
         if late:
             self.cancel()
 
+    def remove(self, action: Callable[[], object]) -> None:
+        """Forget one action: after this it does not run any more."""
+        with self._lock:
+            if action in self._actions:
+                self._actions.remove(action)
+
     def clear(self) -> None:
         """Forget the actions: after this none of them runs any more."""
         with self._lock:

@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -18,11 +18,12 @@ from typing import Any, cast
 import psycopg2
 from flask import Flask, Response, current_app, g, has_request_context, request
 from flask.ctx import _AppCtxGlobals
+from psycopg2.errors import DeadlockDetected, SerializationFailure
 from psycopg2.extensions import QueryCanceledError
 
-from swagger_server import under_way
+from swagger_server import position, under_way
 from swagger_server.cancellation import Cancellation
-from swagger_server.pool import ConnectionPool, PoolOptions
+from swagger_server.pool import ConnectionPool, PoolError, PoolOptions
 from swagger_server.session import Connection, TransactionAborted
 from swagger_server.timings import add
 from swagger_server.under_way import UnderWay
@@ -33,6 +34,9 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _LOST = ("08", "57P01", "57P02", "57P03")
 """SQLSTATEs (or beginnings) of a connection that ended: connection exceptions, and the server's shutdowns."""
+
+REPLICA_PATIENCE = 0.1
+"""Seconds that a read waits for a replica's connection before it takes the primary's."""
 
 _EXTENSION = "swagger_server.db"
 _LEASES = "_swagger_server_leases"
@@ -49,13 +53,16 @@ class ConnectionLost(psycopg2.OperationalError):
 class _Lease:
     """A connection while a request has it."""
 
+    database: "Database"
+    """The one that was asked for; the connection may be to its replica."""
     pool: ConnectionPool
     connection: Connection
     cancellation: Cancellation
+    interrupt: Callable[[], object]
 
     def give_back(self) -> None:
         # From here on a cancellation would hit the connection's next borrower.
-        self.cancellation.clear()
+        self.cancellation.remove(self.interrupt)
         self.connection.end_request()
         self.pool.putconn(self.connection)
 
@@ -78,8 +85,10 @@ class Database:
 
     `minconn` and `maxconn` bound the pool of each worker process, `options` are the pool's,
     `statement_timeout` (seconds, 0 for none) bounds each statement in the server, `prepare` has the reads of
-    safe methods prepared that come again, `cursor_factory` is the class of the cursors. All other keyword
-    arguments are psycopg2.connect's.
+    safe methods prepared that come again, `cursor_factory` is the class of the cursors. `replica` is the name of
+    a database of the app that takes the reads of safe methods while it is up; an answer to a write then has its
+    client, for `remember_writes` seconds, read only what is as new. All other keyword arguments are
+    psycopg2.connect's.
     """
 
     def __init__(self, app: Flask | None = None, key: str = "default", **settings: Any) -> None:
@@ -100,6 +109,8 @@ class Database:
         statement_timeout: float = 0.0,
         prepare: bool = True,
         cursor_factory: Any = None,
+        replica: str | None = None,
+        remember_writes: int = position.LAG,
         **connect_arguments: Any,
     ) -> None:
         """Register this database with the app under the name `key`. Connects to nothing yet."""
@@ -110,6 +121,8 @@ class Database:
         self.statement_timeout = statement_timeout
         self.prepare = prepare
         self.cursor_factory = cursor_factory
+        self.replica = replica
+        self.remember_writes = remember_writes
         databases = app.extensions.setdefault(_EXTENSION, {})
         if not databases:
             _bind(app)
@@ -193,6 +206,11 @@ def is_lost(exc: BaseException) -> bool:
     return exc.pgcode is None or exc.pgcode.startswith(_LOST)
 
 
+def is_conflict(exc: BaseException) -> bool:
+    """Whether a replica ended a read because of what it has to replay: on the primary that does not happen."""
+    return isinstance(exc, SerializationFailure | DeadlockDetected)
+
+
 def databases(app: Flask) -> dict[str, Database]:
     """The databases registered with the app, by name."""
     found: dict[str, Database] = app.extensions.get(_EXTENSION, {})
@@ -219,12 +237,43 @@ def _bind(app: Flask) -> None:
 
 
 def _borrow(database: Database) -> _Lease:
+    """The one place that decides where a connection comes from."""
     asked = _request()
-    read_only = asked.method in SAFE_METHODS
-    pool, started = database.open(), time.perf_counter()
+    if database.replica is not None and asked.method in SAFE_METHODS and not asked.needs_primary:
+        lease = _borrow_from_replica(database, _database(database.replica), asked)
+        if lease is not None:
+            return lease
+    return _lend(database, database, asked, database.open().options.timeout)
+
+
+def _borrow_from_replica(database: Database, replica: Database, asked: UnderWay) -> _Lease | None:
+    """A connection to a replica that has what the client wrote; None where it is down or behind."""
+    if replica.open().is_down():
+        return None
     try:
-        lent = pool.getconn(timeout=_patience(pool, asked.cancellation), autocommit=read_only)
-        connection = cast(Connection, lent)
+        lease = _lend(database, replica, asked, REPLICA_PATIENCE)
+    except PoolError:
+        return None
+    is_fit = False
+    try:
+        wanted = position.carried(asked.header)
+        is_fit = not wanted or lease.connection.has_replayed(wanted)
+    except psycopg2.Error:
+        log.debug("the replica does not say how far it has come", exc_info=True)
+    finally:
+        if not is_fit:
+            lease.give_back()
+    return lease if is_fit else None
+
+
+def _lend(database: Database, source: Database, asked: UnderWay, patience: float) -> _Lease:
+    """A connection to `source`, which is `database` or its replica."""
+    read_only = asked.method in SAFE_METHODS
+    pool, started = source.open(), time.perf_counter()
+    try:
+        left = asked.cancellation.time_left()
+        longest = patience if left is None else min(patience, left)
+        connection = cast(Connection, pool.getconn(timeout=longest, autocommit=read_only))
     finally:
         add(asked.timings, "pool", time.perf_counter() - started)
     try:
@@ -238,8 +287,9 @@ def _borrow(database: Database) -> _Lease:
     except BaseException:
         pool.putconn(connection)
         raise
-    asked.cancellation.add(functools.partial(pool.interrupt, connection))
-    return _Lease(pool, connection, asked.cancellation)
+    interrupt = functools.partial(pool.interrupt, connection)
+    asked.cancellation.add(interrupt)
+    return _Lease(database, pool, connection, asked.cancellation, interrupt)
 
 
 def _request() -> UnderWay:
@@ -250,22 +300,30 @@ def _request() -> UnderWay:
     return under_way.of(request.environ if has_request_context() else {})
 
 
-def _patience(pool: ConnectionPool, cancellation: Cancellation) -> float:
-    """Seconds to wait for a connection: the pool's own limit, within what the request has left."""
-    left = cancellation.time_left()
-    return pool.options.timeout if left is None else min(pool.options.timeout, left)
-
-
 def _finish(response: Response) -> Response:
     """Commit what the request wrote, or undo it when the answer is an error.
 
     Runs before the answer leaves: a commit that fails must not be answered with a success.
     """
     # Not through `g` more than once: each look through Flask's proxy costs as much as all the rest here.
-    for name, lease in _leases(g._get_current_object()).items():
+    leases = _leases(g._get_current_object())
+    for name, lease in leases.items():
         if not lease.connection.read_only:
             _end_transaction(name, lease.connection, commit=response.status_code < 400)
+    for lease in leases.values():
+        if lease.database.replica is not None:
+            _mark(response, lease)
     return response
+
+
+def _mark(response: Response, lease: _Lease) -> None:
+    """Say in the answer how far its client's writes have come, or that this matters for a read."""
+    if lease.connection.read_only:
+        response.headers.add("Vary", position.VARY)
+    elif lease.connection.has_committed:
+        reached = lease.connection.written()
+        response.headers[position.HEADER] = position.text(reached)
+        response.headers.add("Set-Cookie", position.set_cookie(reached, lease.database.remember_writes))
 
 
 def _end_transaction(name: str, connection: Connection, *, commit: bool) -> None:

@@ -15,6 +15,7 @@ import psycopg2.extensions
 from psycopg2 import sql
 from psycopg2.extensions import STATUS_READY, TRANSACTION_STATUS_INERROR, QueryCanceledError
 
+from swagger_server import position
 from swagger_server.prepared import PreparedStatements
 from swagger_server.timings import Timings, add
 
@@ -46,6 +47,9 @@ class Connection(psycopg2.extensions.connection):
     """A statement may have changed the session: kept by the pool's own connection class."""
     vouched_for: bytes | None = None
     """For that class: the text of a statement that leaves the session alone, and need not be read."""
+    has_committed: bool = False
+    """A transaction that may have written was committed in this request."""
+    _replayed: int = 0
     _request_cursor: type[_Cursor] = _Cursor
 
     def begin_request(
@@ -71,7 +75,7 @@ class Connection(psycopg2.extensions.connection):
 
     def end_request(self) -> None:
         """Forget the request. Whatever transaction is open is left to the pool to roll back."""
-        self.read_only, self.prefix, self.timings = False, b"", None
+        self.read_only, self.prefix, self.timings, self.has_committed = False, b"", None, False
 
     # The stubs' overloads cannot be written for a class that is made at run time.
     def cursor(  # type: ignore[override]
@@ -99,10 +103,33 @@ class Connection(psycopg2.extensions.connection):
     def __exit__(self, kind: Any, raised: Any, trace: Any) -> None:
         aborted = kind is None and self.is_aborted()
         super().__exit__(kind, raised, trace)
+        self.has_committed = self.has_committed or (kind is None and not aborted and not self.read_only)
         if self.read_only and not self.closed:
             self.autocommit = True
         if aborted:
             raise TransactionAborted
+
+    def commit(self) -> None:
+        """End the transaction; raises when the server refuses it."""
+        super().commit()
+        self.has_committed = True
+
+    def has_replayed(self, wanted: int) -> bool:
+        """Whether the server has come as far as the position `wanted`: asked of it once, then known.
+
+        Known to this connection alone: another one may be to another replica.
+        """
+        if self._replayed < wanted:
+            self._replayed = position.replayed(self)
+        return self._replayed >= wanted
+
+    def written(self) -> int:
+        """The position of what was committed, by the server's word; UNKNOWN where that cannot be had any more."""
+        try:
+            self.autocommit = True  # no transaction whose end would have to be waited for
+            return position.written(self)
+        except psycopg2.Error:
+            return position.UNKNOWN
 
     def is_aborted(self) -> bool:
         """Whether a statement of the open transaction failed: the server would turn its COMMIT into a ROLLBACK."""

@@ -17,12 +17,32 @@ ENVIRON_KEY = "swagger_server.under_way"
 class UnderWay:
     """A request: its method, where its time goes, and the ways to end what it does."""
 
-    __slots__ = ("cancellation", "method", "timings")
+    __slots__ = ("cancellation", "method", "needs_primary", "timings")
 
     def __init__(self, method: str) -> None:
         self.method = method
         self.timings: Timings = {}
         self.cancellation = Cancellation()
+        self.needs_primary = False
+        """Whether a replica has failed it: what it reads is to come from the primary."""
+
+    def header(self, _name: str) -> str | None:
+        """One header by its lower-case name; None where there is none, or nothing is known of them."""
+        return None
+
+
+class _OfEnviron(UnderWay):
+    """A request that only WSGI's environ knows of."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        super().__init__(environ.get("REQUEST_METHOD", ""))
+        self._environ = environ
+
+    def header(self, name: str) -> str | None:
+        value: str | None = self._environ.get(f"HTTP_{name.upper().replace('-', '_')}")
+        return value
 
 
 current: ContextVar[UnderWay | None] = ContextVar("under_way", default=None)
@@ -32,4 +52,4 @@ current: ContextVar[UnderWay | None] = ContextVar("under_way", default=None)
 def of(environ: Mapping[str, Any]) -> UnderWay:
     """The request that an environ is of; one that nobody asks about where the server has put none into it."""
     found: UnderWay | None = environ.get(ENVIRON_KEY)
-    return found or UnderWay(environ.get("REQUEST_METHOD", ""))
+    return found or _OfEnviron(environ)

@@ -180,7 +180,9 @@ class _Loader:
         ]
         if replicas and settings.uses_embedded:
             where = self._where(_section(replicas[0]), "READ_ONLY")
-            raise ConfigError(f"{where} = yes: [{POSTGRES}] must then name the server that it is a replica of")
+            raise ConfigError(
+                f"{where} = yes: [{POSTGRES}] must then name the server that it is a replica of"
+            )
         if len(replicas) > 1:
             where = self._where(_section(replicas[1]), "READ_ONLY")
             one = _section(replicas[0]).name

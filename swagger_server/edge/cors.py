@@ -9,10 +9,14 @@ import functools
 from flask_cors.core import DEFAULT_OPTIONS, get_cors_headers, serialize_options
 from werkzeug.datastructures import EnvironHeaders, Headers
 
+from swagger_server import position, request_id
 from swagger_server.config import CorsSettings
 from swagger_server.serving import Request, Response
 
-EXPOSED = "Content-Disposition, ETag, Link, Location, Retry-After, Server-Timing, X-Request-ID"
+EXPOSED = (
+    "Content-Disposition, ETag, Link, Location, Retry-After, Server-Timing,"
+    f" {position.HEADER}, {request_id.HEADER}"
+)
 """The headers that a page of another origin may read, beyond those that browsers always show."""
 
 

@@ -30,6 +30,8 @@ class PoolOptions:
     """Which returned sessions are cleaned: those whose statements may have changed them, all, or none."""
     leak_after: float = 0.0
     """A connection held longer is reported once, with the stack of its borrower."""
+    read_only: bool = False
+    """The server is a replica: that it refuses to write is no reason to give its connections up."""
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -31,6 +31,9 @@ from swagger_server.pool.workers import Workers
 FIRST_WAIT = 2.0
 """Seconds that the constructor waits for the first minconn connections."""
 
+DEMOTED_PAUSE = 5.0
+"""Seconds until all connections are replaced again because of a server that was read-only from the beginning."""
+
 logger = logging.getLogger("swagger_server.pool")
 
 
@@ -56,6 +59,7 @@ class ConnectionPool:
         check_size(self.minconn, self.maxconn)
         self.options = options
         self.closed = False
+        self._demoted_at = float("-inf")
         self._cleans_changed = options.reset == "smart"
         self._cleans_always = options.reset == "always"
         self._connector = Connector(*connect_args, **connect_kwargs)
@@ -207,13 +211,9 @@ class ConnectionPool:
         conn = slot.conn
         changed = not isinstance(conn, NotingConnection) or conn.was_changed()
         thorough = self._cleans_always or (self._cleans_changed and changed)
-        outcome = resetting.make_ready(conn, thorough)
+        outcome = resetting.make_ready(conn, thorough, may_refuse_writes=self.options.read_only)
         if outcome == "demoted":
-            logger.warning(
-                "pool %r: a server has become read-only; its connection is replaced", self.options.name
-            )
-            self._counters.add("demoted")
-            self._discard(slot, replace=True)
+            self._give_up_demoted(slot)
         elif outcome == "broken":
             self._lose(slot)
         elif slot.expires <= monotonic():
@@ -221,6 +221,21 @@ class ConnectionPool:
         else:
             self._counters.add("cleaned")
             self._readmit(slot)
+
+    def _give_up_demoted(self, slot: Slot) -> None:
+        """Replace this connection and, since theirs is the same server, all others: the next may reach another.
+
+        Where it is still the same one, the others are let alone for a while: they are good for reading.
+        """
+        logger.warning(
+            "pool %r: the server has become read-only; its connections are replaced", self.options.name
+        )
+        was_demoted, now = not getattr(slot.conn, "home_read_only", False), monotonic()
+        self._counters.add("demoted")
+        self._discard(slot, replace=True)
+        if was_demoted or now - self._demoted_at > DEMOTED_PAUSE:
+            self._demoted_at = now
+            self._replace_all("demoted")
 
     def _refuse_unknown(self, conn: Any) -> None:
         if self._slots.closed:
@@ -268,10 +283,13 @@ class ConnectionPool:
 
     def drain(self) -> None:
         """Replace every connection: idle ones now, lent ones when they come back. Returns at once."""
+        self._replace_all("retired")
+
+    def _replace_all(self, counted_as: str) -> None:
         for slot in self._slots.filled():
             slot.expires = 0.0
         for slot in self._slots.pick_idle(lambda slot: not slot.expires):
-            self._counters.add("retired")
+            self._counters.add(counted_as)
             self._discard(slot, replace=True)
 
     def closeall(self) -> None:
@@ -355,6 +373,13 @@ class ConnectionPool:
         self._set_up()
         if self.closed:
             self._slots.close()
+
+    def is_down(self) -> bool:
+        """Whether the database is known to be down. Never waits; asking has it looked for again soon."""
+        if self._opener.outage.since is None:
+            return False
+        self._opener.somebody_asks()
+        return True
 
     # Numbers
 

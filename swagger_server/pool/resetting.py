@@ -67,9 +67,9 @@ def _restore_home(connection: Any) -> None:
     connection.changed = connection.refused_write = False
 
 
-def make_ready(connection: Any, thorough: bool) -> Outcome:
+def make_ready(connection: Any, thorough: bool, may_refuse_writes: bool = False) -> Outcome:
     """Make a returned connection ready for the next borrower, or say why it can't be."""
-    refused_write = getattr(connection, "refused_write", False)
+    refused_write = getattr(connection, "refused_write", False) and not may_refuse_writes
     try:
         roll_back(connection)
         if thorough:
@@ -77,6 +77,7 @@ def make_ready(connection: Any, thorough: bool) -> Outcome:
         if refused_write and is_demoted(connection):
             return "demoted"
         if isinstance(connection, NotingConnection):
+            connection.refused_write = False
             connection.put_back(check_changes=False)
         return "ready"
     except psycopg2.Error as error:

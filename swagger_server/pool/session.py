@@ -19,6 +19,9 @@ ClientSettings = tuple[Any, ...]
 
 IDLE = extensions.TRANSACTION_STATUS_IDLE
 
+_SAY_READ_ONLY = ("in_hot_standby", "default_transaction_read_only")
+"""Parameters that a server reports of itself."""
+
 
 class NotingConnection(extensions.connection):
     """A psycopg2 connection that remembers whether its session was changed, and since when it is busy."""
@@ -33,6 +36,8 @@ class NotingConnection(extensions.connection):
     """When the running statement began, by time.monotonic(); 0 when none runs."""
     overdue = False
     """The pool cut it because a statement ran longer than query_timeout."""
+    home_read_only = False
+    """The server said on connecting that it takes no writes. PostgreSQL before 14 does not say."""
     home_autocommit = False
     home_encoding = ""
     home_settings: ClientSettings = ()
@@ -40,6 +45,7 @@ class NotingConnection(extensions.connection):
 
     def remember_home(self) -> None:
         self.notices.clear()  # some servers greet with one; later ones on an idle session mean its end
+        self.home_read_only = "on" in map(self.get_parameter_status, _SAY_READ_ONLY)
         self.home_autocommit = self.autocommit
         self.home_encoding = self.encoding
         self.home_settings = (self.isolation_level, self.readonly, self.deferrable, self.cursor_factory)

@@ -106,6 +106,7 @@ _FUNCTIONS = """
     pg_backend_pid pg_is_in_recovery pg_sleep pg_typeof pg_size_pretty pg_database_size pg_relation_size
     pg_total_relation_size pg_get_viewdef pg_get_indexdef pg_get_constraintdef format_type col_description
     obj_description to_regclass to_regtype txid_current pg_current_xact_id pg_postmaster_start_time
+    pg_last_wal_replay_lsn pg_current_wal_insert_lsn
     pg_terminate_backend pg_cancel_backend pg_notify pg_advisory_xact_lock pg_try_advisory_xact_lock
     pg_advisory_xact_lock_shared pg_try_advisory_xact_lock_shared has_table_privilege inet_server_addr
 """

@@ -8,7 +8,9 @@ from swagger_server.config import ConfigError, load_settings
 
 DATABASE = "[POSTGRES]\nURL = db\nUSER = me\nDB = places\n"
 HOSTS = "a host name, an address, a socket folder, or several separated by commas"
-POSTGRES_KEYS = "URL, USER, DB, PORT, PW, SSLMODE, SSLROOTCERT, SSLCERT, SSLKEY, TARGET_SESSION_ATTRS, READ_ONLY"
+POSTGRES_KEYS = (
+    "URL, USER, DB, PORT, PW, SSLMODE, SSLROOTCERT, SSLCERT, SSLKEY, TARGET_SESSION_ATTRS, READ_ONLY"
+)
 POOL_KEYS = (
     "MIN, MAX, TIMEOUT, MAX_WAITING, MAX_IDLE, MAX_LIFETIME, OUTAGE_GRACE, QUERY_TIMEOUT, RESET, LEAK_AFTER"
 )

@@ -84,14 +84,15 @@ def committed_block():
 
 
 SESSION = """SELECT pg_backend_pid(), current_setting('transaction_read_only'),
-    current_setting('statement_timeout'), current_setting('application_name')"""
+    current_setting('statement_timeout'), current_setting('application_name'),
+    pg_is_in_recovery()"""
 
 
 def session():
     first, second = g.db, get_db()
     with first.cursor(cursor_factory=psycopg2.extensions.cursor) as cur:
         cur.execute(SESSION)
-        pid, read_only, timeout, application = cur.fetchone()
+        pid, read_only, timeout, application, in_recovery = cur.fetchone()
     pool = db.databases(current_app)["default"].open()
     stats = pool.stats()
     return {
@@ -99,6 +100,7 @@ def session():
         "read_only": read_only,
         "statement_timeout": timeout,
         "application_name": application,
+        "in_recovery": in_recovery,
         "same_connection": first is second,
         "in_use": stats.in_use,
         "checkouts": stats.gets,
@@ -142,6 +144,13 @@ def sleep(seconds):
     with g.db.cursor() as cur:
         cur.execute("SELECT pg_sleep(%s)", (seconds,))
     return {"slept": seconds}
+
+
+def count_slowly(seconds):
+    with g.db.cursor() as cur:
+        cur.execute("SELECT count(*), pg_is_in_recovery() FROM entry, pg_sleep(%s)", (seconds,))
+        count, in_recovery = cur.fetchone()
+    return {"count": count, "in_recovery": in_recovery}
 
 
 # In the select list the rows are made as they are fetched; in FROM all of them would be made before the first.

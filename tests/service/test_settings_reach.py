@@ -54,7 +54,7 @@ def test_the_pool(service: Gunicorn):
     options = get(service, "/ledger/session").json()["options"]
     sizes = {"min": "minconn", "max": "maxconn"}
     expected = {sizes.get(key.lower(), key.lower()): value for key, value in POOL.items()}
-    assert options == {"name": "default", **expected}
+    assert options == {"name": "default", "read_only": False, **expected}
 
 
 def test_statements_and_rows(service: Gunicorn):

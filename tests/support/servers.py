@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import psutil
 import psycopg2
@@ -90,8 +90,8 @@ class PrivateServer:
     def __init__(self, settings: Mapping[str, str] | None = None, cluster: Path | None = None) -> None:
         self.folder = scratch_folder()
         self._account = server_account(self.folder / "cluster")
-        self._data = copy_of_cluster(cluster or _template(), self.folder / "cluster")
         give(self.folder, self._account)
+        self._data = self._make_data(cluster)
         self.port = free_port()
         self._settings = self._all_settings(settings or {})
         self._leash: subprocess.Popen[str] | None = None
@@ -117,7 +117,7 @@ class PrivateServer:
         """Of the postmaster."""
         return self._running().pid
 
-    def start(self) -> "PrivateServer":
+    def start(self) -> Self:
         """Start the server and wait until it takes connections."""
         command = cluster.server_command(_binaries(), self._data, self.folder, self._settings)
         leash = Path(__file__).with_name("leash.py")
@@ -176,13 +176,17 @@ class PrivateServer:
             self.stop("immediate")
         shutil.rmtree(self.folder)
 
-    def __enter__(self) -> "PrivateServer":
-        return self.start()
+    def __enter__(self) -> Self:
+        self.start()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _make_data(self, cluster: Path | None) -> Path:
+        return copy_of_cluster(cluster or _template(), self.folder / "cluster")
 
     def _all_settings(self, extra: Mapping[str, str]) -> dict[str, str]:
         own = {"listen_addresses": "127.0.0.1", "port": str(self.port)}
@@ -215,6 +219,70 @@ class PrivateServer:
             assert stream is not None
             stream.close()
         self._leash = self._postmaster = None
+
+
+# What a server needs that others follow, and one that may have to be followed.
+REPLICATION_SETTINGS = {"wal_level": "replica", "max_wal_senders": "4", "wal_log_hints": "on"}
+
+
+class ReplicatedServer(PrivateServer):
+    """A private server that others can follow, by streaming, and that can follow another."""
+
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, source: PrivateServer | None = None
+    ) -> None:
+        """A primary; or a copy of `source`, which runs, that follows it."""
+        self._source = source
+        super().__init__({**REPLICATION_SETTINGS, **(settings or {})})
+
+    def standby(self) -> "ReplicatedServer":
+        """A server that follows this one, which must run; not started yet."""
+        return ReplicatedServer(source=self)
+
+    def promote(self) -> None:
+        """Have a standby become a primary; waits until it is."""
+        self.database().execute("SELECT pg_promote()")
+
+    def follow(self, primary: PrivateServer) -> None:
+        """Have this server, which is stopped, be a standby from its next start on."""
+        give_file(self._data / "standby.signal", self._account)
+        self._settings["primary_conninfo"] = str(make_dsn(**primary.connect_kwargs))
+
+    def wait_for(self, primary: PrivateServer) -> None:
+        """Until this standby has replayed what the primary has written by now."""
+        ((written,),) = primary.database().execute("SELECT pg_current_wal_lsn()::text")
+        self._wait_for(f"SELECT pg_last_wal_replay_lsn() >= '{written}'")
+
+    def pause_replay(self) -> None:
+        """Have this standby stand still at what it has replayed; waits until it does."""
+        self.database().execute("SELECT pg_wal_replay_pause()")
+        self._wait_for("SELECT pg_get_wal_replay_pause_state() = 'paused'")
+
+    def resume_replay(self) -> None:
+        self.database().execute("SELECT pg_wal_replay_resume()")
+
+    def _wait_for(self, condition: str) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while self.database().execute(condition) != [(True,)]:
+            assert time.monotonic() < deadline, condition
+            time.sleep(0.01)
+
+    def _make_data(self, cluster: Path | None) -> Path:
+        if self._source is None:
+            return super()._make_data(cluster)
+        target = self.folder / "cluster"
+        subprocess.run(
+            [
+                *(str(_binaries().folder / "pg_basebackup"), "--pgdata", str(target), "--checkpoint=fast"),
+                *("--no-sync", "--write-recovery-conf", "--dbname", self._source.url),
+            ],
+            check=True,
+            capture_output=True,
+            cwd="/",
+            timeout=START_TIMEOUT,
+            **process_arguments(self._account),
+        )
+        return target
 
 
 def _signal_all(pids: Iterable[int], sign: signal.Signals) -> None:
@@ -258,6 +326,12 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def give_file(path: Path, account: Any) -> None:
+    """Make an empty file for the account."""
+    path.touch()
+    give(path, account)
 
 
 @functools.cache

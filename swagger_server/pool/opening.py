@@ -56,6 +56,7 @@ class Connector:
         self._cursor_factory = given.pop("cursor_factory")
         self._dsn = extensions.make_dsn(**given)
         known = extensions.parse_dsn(self._dsn)
+        self._wants_writes = known.get("target_session_attrs") == "read-write"
         self._defaults = {key: value for key, value in DEFAULTS.items() if key not in known}
         if "PGCONNECT_TIMEOUT" in os.environ:
             self._defaults.pop("connect_timeout", None)
@@ -67,6 +68,7 @@ class Connector:
         )
         if isinstance(conn, NotingConnection):
             conn.remember_home()
+            conn.wants_writes = self._wants_writes
         return conn
 
 

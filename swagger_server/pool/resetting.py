@@ -41,13 +41,17 @@ def clean(connection: Any) -> None:
 
 
 def is_demoted(connection: Any) -> bool:
-    """After a refused write: does the server itself refuse writes, or was it the borrower's transaction?"""
+    """When it seems so: does the server itself refuse writes, or was it the borrower's transaction?"""
     _forget_client_settings(connection)
     with connection.cursor(cursor_factory=extensions.cursor) as cursor:
         cursor.execute(_IS_READ_ONLY)
         (read_only,) = cursor.fetchone()
     _restore_home(connection)
     return bool(read_only)
+
+
+def _seems_demoted(connection: NotingConnection) -> bool:
+    return connection.refused_write or (connection.wants_writes and connection.has_turned_read_only())
 
 
 def _forget_client_settings(connection: Any) -> None:
@@ -69,12 +73,14 @@ def _restore_home(connection: Any) -> None:
 
 def make_ready(connection: Any, thorough: bool, may_refuse_writes: bool = False) -> Outcome:
     """Make a returned connection ready for the next borrower, or say why it can't be."""
-    refused_write = getattr(connection, "refused_write", False) and not may_refuse_writes
+    seems_demoted = (
+        not may_refuse_writes and isinstance(connection, NotingConnection) and _seems_demoted(connection)
+    )
     try:
         roll_back(connection)
         if thorough:
             clean(connection)
-        if refused_write and is_demoted(connection):
+        if seems_demoted and is_demoted(connection):
             return "demoted"
         if isinstance(connection, NotingConnection):
             connection.refused_write = False

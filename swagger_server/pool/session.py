@@ -38,6 +38,8 @@ class NotingConnection(extensions.connection):
     """The pool cut it because a statement ran longer than query_timeout."""
     home_read_only = False
     """The server said on connecting that it takes no writes. PostgreSQL before 14 does not say."""
+    wants_writes = False
+    """It was asked for a server that takes writes (target_session_attrs)."""
     home_autocommit = False
     home_encoding = ""
     home_settings: ClientSettings = ()
@@ -49,6 +51,10 @@ class NotingConnection(extensions.connection):
         self.home_autocommit = self.autocommit
         self.home_encoding = self.encoding
         self.home_settings = (self.isolation_level, self.readonly, self.deferrable, self.cursor_factory)
+
+    def has_turned_read_only(self) -> bool:
+        """Whether the server said so with the last answer. No round trip; PostgreSQL before 14 does not say."""
+        return self.get_parameter_status("default_transaction_read_only") == "on"
 
     def was_changed(self) -> bool:
         """True when the next borrower could notice the last one, but for what `put_back` deals with."""
@@ -64,6 +70,7 @@ class NotingConnection(extensions.connection):
             self.closed
             or self.get_transaction_status() != IDLE
             or self.refused_write
+            or (self.wants_writes and self.has_turned_read_only())
             or (check_changes and self.was_changed())
         ):
             return False

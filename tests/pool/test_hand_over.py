@@ -1,5 +1,6 @@
 """What one borrower leaves in the session is gone for the next, and costs nothing when there was nothing."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg2
@@ -7,10 +8,10 @@ import pytest
 from psycopg2 import sql
 from psycopg2.errors import ReadOnlySqlTransaction
 
-from swagger_server.pool import ConnectionPool, statements
+from swagger_server.pool import ConnectionPool, PoolOptions, PoolUnavailable, statements
 from swagger_server.pool.statements import leaves_session_alone
 from tests.pool.conftest import MakePool
-from tests.pool.tools import ask, pid_of, request, run
+from tests.pool.tools import ask, pid_of, request, run, sessions, wait_until_settled, warm_up
 from tests.support.process import wait_until
 from tests.support.servers import Database, PrivateServer
 
@@ -141,19 +142,82 @@ def test_bytes_and_composed_statements_are_read_too(make_pool: MakePool) -> None
         assert request(pool, "SELECT current_setting('work_mem')") != "1234kB"
 
 
-def test_a_server_that_has_become_read_only_loses_its_connections() -> None:
-    with PrivateServer() as server:
-        pool = ConnectionPool(1, 1, **server.connect_kwargs)
-        before = pid_of(pool.getconn("k"))
-        pool.putconn(key="k")
-        server.database().execute("ALTER SYSTEM SET default_transaction_read_only = on")
-        server.database().execute("SELECT pg_reload_conf()")
-        wait_until(lambda: request(pool, "SHOW default_transaction_read_only") == "on")
+@pytest.fixture
+def server() -> Iterator[PrivateServer]:
+    with PrivateServer() as private:
+        yield private
+
+
+def make_read_only(server: PrivateServer, value: str = "on") -> None:
+    server.database().execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+    server.database().execute("SELECT pg_reload_conf()")
+    wait_until(lambda: server.database().execute("SHOW default_transaction_read_only") == [(value,)])
+
+
+def write(pool: ConnectionPool) -> None:
+    request(pool, "CREATE TABLE wanted (n int); SELECT 1")
+
+
+def test_a_server_that_has_become_read_only_loses_all_its_connections(server: PrivateServer) -> None:
+    pool = ConnectionPool(2, 4, **server.connect_kwargs)
+    warm_up(pool, 3)
+    held = pool.getconn()
+    old = sessions(server.database())
+    make_read_only(server)
+    wait_until(lambda: request(pool, "SHOW default_transaction_read_only") == "on")
+    with pytest.raises(ReadOnlySqlTransaction):
+        write(pool)
+    wait_until(lambda: sessions(server.database()) & old == {pid_of(held)})
+    assert ask(held) == 1
+    pool.putconn(held)
+    wait_until(lambda: not sessions(server.database()) & old)
+    assert request(pool) == 1
+    assert pool.stats().demoted == 2
+    pool.closeall()
+
+
+def test_a_reader_gives_up_a_server_that_says_it_has_become_read_only(server: PrivateServer) -> None:
+    options = PoolOptions(outage_grace=0)
+    pool = ConnectionPool(2, 4, options=options, **server.connect_kwargs, target_session_attrs="read-write")
+    warm_up(pool, 2)
+    make_read_only(server)
+    # What had been idle meanwhile is told with its first answer.
+    assert request(pool) == 1
+    wait_until(lambda: pool.stats().demoted == 2 and not sessions(server.database()))
+    with pytest.raises(PoolUnavailable, match="session is read-only"):
+        pool.getconn()
+    make_read_only(server, "off")
+    wait_until(lambda: not pool.is_down())
+    assert request(pool) == 1
+    pool.closeall()
+
+
+def test_while_a_server_stays_read_only_its_readers_keep_their_connections(server: PrivateServer) -> None:
+    make_read_only(server)
+    pool = ConnectionPool(3, 3, **server.connect_kwargs)
+    for _ in range(2):
         with pytest.raises(ReadOnlySqlTransaction):
-            request(pool, "CREATE TABLE wanted (n int)")
-        assert request(pool, "SELECT pg_backend_pid()") != before
-        assert pool.stats().demoted == 1
-        pool.closeall()
+            write(pool)
+        wait_until_settled(pool)
+    warm_up(pool, 3)
+    readers = sessions(server.database())
+    with pytest.raises(ReadOnlySqlTransaction):
+        write(pool)
+    wait_until_settled(pool)
+    assert len(readers & sessions(server.database())) == 2
+    pool.closeall()
+
+
+def test_a_replica_that_refuses_a_write_keeps_its_connection(server: PrivateServer) -> None:
+    make_read_only(server)
+    pool = ConnectionPool(1, 1, options=PoolOptions(read_only=True), **server.connect_kwargs)
+    before = request(pool, "SELECT pg_backend_pid()")
+    for _ in range(2):
+        with pytest.raises(ReadOnlySqlTransaction):
+            write(pool)
+    assert request(pool, "SELECT pg_backend_pid()") == before
+    assert pool.stats().demoted == 0
+    pool.closeall()
 
 
 @pytest.mark.parametrize("prefix", ["SET TRANSACTION READ ONLY; ", "SET LOCAL transaction_read_only = on; "])

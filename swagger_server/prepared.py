@@ -56,6 +56,7 @@ class PreparedStatements:
     def __init__(self) -> None:
         self._names: set[str] = set()
         self._pending = ""
+        self._has_session: bool | None = None
 
     @property
     def is_new(self) -> bool:
@@ -71,7 +72,7 @@ class PreparedStatements:
             return None
         if statement.name in self._names:
             return cursor.mogrify(statement.execute, statement.values)
-        if not self._is_worth_it(statement.name) or not may_prepare:
+        if not may_prepare or not self._is_worth_it(statement.name) or not self._keeps(cursor.connection):
             return None
         execute = cursor.mogrify(statement.execute, statement.values)
         self._pending = statement.name
@@ -99,6 +100,14 @@ class PreparedStatements:
             return True
         return False
 
+    def _keeps(self, connection: extensions.connection) -> bool:
+        """Whether what is prepared stays with the connection; asked of it once, in one round trip."""
+        if self._has_session is None:
+            self._has_session = _has_session_of_its_own(connection)
+            if not self._has_session:
+                _process.note_pooler()
+        return self._has_session
+
     def _is_worth_it(self, name: str) -> bool:
         return len(self._names) < _MOST and _process.uses(name) >= _USES and name not in _process.unfit
 
@@ -111,6 +120,7 @@ class _Process:
         self.unfit: set[str] = set()
         self._uses: dict[str, int] = {}
         self._surprises = 0
+        self._met_pooler = False
 
     def uses(self, name: str) -> int:
         """How often a statement was asked for that is not prepared, this time included."""
@@ -118,6 +128,14 @@ class _Process:
             self._uses.clear()
         self._uses[name] = self._uses.get(name, 0) + 1
         return self._uses[name]
+
+    def note_pooler(self) -> None:
+        """A connection is to a pooler."""
+        if not self._met_pooler:
+            self._met_pooler = True
+            log.warning(
+                "a pooler is between us and the database: nothing is prepared there; set PREPARE = no"
+            )
 
     def note_surprise(self) -> None:
         """A session was not as the connection had left it."""
@@ -130,6 +148,13 @@ class _Process:
 
 
 _process = _Process()
+
+
+def _has_session_of_its_own(connection: extensions.connection) -> bool:
+    """Whether the connection is to the server itself: a pooler has made up the pid that it greeted with."""
+    with extensions.cursor(connection) as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return cursor.fetchone() == (connection.get_backend_pid(),)
 
 
 def take_apart(query: Any, values: Any) -> Statement | None:

@@ -31,14 +31,20 @@ def database(pool_database: Database) -> Iterator[Database]:
 
 
 @pytest.fixture
-def make_pool(database: Database) -> Iterator[MakePool]:
+def connect_arguments(database: Database) -> dict[str, Any]:
+    """How the pools reach the database."""
+    return database.connect_kwargs
+
+
+@pytest.fixture
+def make_pool(connect_arguments: dict[str, Any]) -> Iterator[MakePool]:
     """`make_pool(minconn, maxconn, option=..., connect={...})`."""
     made: list[ConnectionPool] = []
 
     def make(
         minconn: int = 1, maxconn: int = 4, connect: dict[str, Any] | None = None, **options: Any
     ) -> ConnectionPool:
-        kwargs = database.connect_kwargs if connect is None else connect
+        kwargs = connect_arguments if connect is None else connect
         pool = ConnectionPool(minconn, maxconn, options=PoolOptions(**options), **kwargs)
         made.append(pool)
         return pool
@@ -50,13 +56,13 @@ def make_pool(database: Database) -> Iterator[MakePool]:
 
 
 @pytest.fixture
-def proxy(database: Database) -> Iterator[Proxy]:
+def proxy(connect_arguments: dict[str, Any]) -> Iterator[Proxy]:
     """A proxy in front of the test's database."""
-    with Proxy.before(database.connect_kwargs) as running:
+    with Proxy.before(connect_arguments) as running:
         yield running
 
 
 @pytest.fixture
-def through_proxy(database: Database, proxy: Proxy) -> dict[str, Any]:
+def through_proxy(connect_arguments: dict[str, Any], proxy: Proxy) -> dict[str, Any]:
     """Connection arguments for the test's database by way of the proxy."""
-    return proxy.through(database.connect_kwargs)
+    return proxy.through(connect_arguments)

@@ -17,7 +17,6 @@ from tests.pool.tools import (
     in_background,
     in_threads,
     kill_sessions,
-    pid_of,
     request,
     run,
     wait_for_waiters,
@@ -36,8 +35,8 @@ def ask_for_ever(conn: Any) -> None:
 
 def die_in_a_transaction(pool: ConnectionPool, killer: Any) -> None:
     conn = pool.getconn()
-    ask(conn)
-    ask(killer, "SELECT pg_terminate_backend(%s)", (pid_of(conn),))
+    pid = ask(conn, "SELECT pg_backend_pid()")
+    ask(killer, "SELECT pg_terminate_backend(%s)", (pid,))
     with pytest.raises(psycopg2.OperationalError):
         ask_for_ever(conn)
     pool.putconn(conn)

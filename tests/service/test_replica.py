@@ -35,10 +35,8 @@ def replica(primary: ReplicatedServer) -> Iterator[ReplicatedServer]:
         yield server
 
 
-@pytest.fixture(scope="module", params=["gthread", OWN_WORKER])
-def service(
-    request: pytest.FixtureRequest, primary: ReplicatedServer, replica: ReplicatedServer
-) -> Iterator[Gunicorn]:
+@pytest.fixture(scope="module")
+def service(primary: ReplicatedServer, replica: ReplicatedServer) -> Iterator[Gunicorn]:
     env = environment_for(
         {"default": primary.database(), "replica": replica.database()},
         POSTGRES_REPLICA_READ_ONLY="yes",
@@ -47,7 +45,7 @@ def service(
         SERVER_STATEMENT_TIMEOUT=str(PATIENCE),
         SERVER_CACHE_SECONDS=str(CACHE_SECONDS),
     )
-    with start_gunicorn("-k", request.param, "-w", "1", "--threads", "8", env=env, app=LEDGER) as started:
+    with start_gunicorn("-k", OWN_WORKER, "-w", "1", "--threads", "8", env=env, app=LEDGER) as started:
         yield started
 
 

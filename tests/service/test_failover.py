@@ -168,3 +168,16 @@ def test_no_write_is_lost_and_errors_end_when_the_standby_has_taken_over(
 def slow(writers: Writers, since: float) -> Iterator[bool]:
     """Whether nothing was stored for half a second: callers wait for a database that has just gone."""
     yield time.monotonic() - since > 0.5 and not writers.stored(since + 0.1)
+
+
+def test_a_write_that_did_not_reach_the_standby_in_time_is_not_acknowledged():
+    with ReplicatedServer() as alone:
+        alone.database().execute(TABLES)
+        alone.database().execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        alone.database().execute("SELECT pg_reload_conf()")
+        env = environment_for({"default": alone.database()}, SERVER_DEADLINE="1")
+        with start_gunicorn("-k", OWN_WORKER, "-w", "1", "--threads", "8", env=env, app=LEDGER) as service:
+            entry = {"name": "unheard", "amount": 1}
+            answer = requests.post(f"{service.url}/ledger/entries", json=entry, timeout=20)
+            assert answer.status_code == 504
+            assert requests.get(f"{service.url}/ledger/entries", timeout=20).status_code == 200

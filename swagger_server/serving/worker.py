@@ -4,7 +4,7 @@
 
 Owns how a request without a body gets from uvicorn's parser to a thread, and its whole answer back into the socket,
 without a task and without ASGI's messages. Everything else, and every other application, goes uvicorn's own way:
-bodies, streams, clients that read slowly. Parsing, keeping connections and stopping are uvicorn's.
+bodies, streams, clients that read slowly. Parsing and keeping connections are uvicorn's, stopping is `stopping`'s.
 """
 
 import asyncio
@@ -19,19 +19,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, cast
 
 from gunicorn.arbiter import Arbiter
-from uvicorn.protocols.http.httptools_impl import (
-    HEADER_RE,
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HEADER_RE, STATUS_LINE, RequestResponseCycle
 from uvicorn.protocols.utils import is_ssl
-from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from swagger_server.serving.application import Application, bodiless_request, may_have_body
 from swagger_server.serving.job import RequestJob
 from swagger_server.serving.messages import Request, Response
+from swagger_server.serving.stopping import StoppingProtocol, StoppingServer
 from swagger_server.serving.translate import Scope
 
 log = logging.getLogger(__name__)
@@ -48,7 +43,7 @@ _Answer = tuple[Response, bytes | None]
 """A response, and status line and headers as they are sent; None where ASGI's messages must do it."""
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(StoppingProtocol):
     """uvicorn's HTTP/1.1 on one connection."""
 
     _is_open = False
@@ -59,10 +54,10 @@ class Protocol(HttpToolsProtocol):
     _idle = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
         self._collect = self.app.collect if isinstance(self.app, Application) else _nothing
         self._sending = threading.Lock()
         self._socket = transport.get_extra_info("socket").fileno() if not is_ssl(transport) else None
+        super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._collect()
@@ -124,6 +119,10 @@ class Protocol(HttpToolsProtocol):
         self._steps += 1
         super().on_message_complete()
 
+    def is_idle(self) -> bool:
+        self._collect()
+        return not self._is_open and super().is_idle()
+
     def _refuse_rest(self) -> None:
         if not self._has_headers:
             self.transport.write(
@@ -135,6 +134,7 @@ class Protocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         scope = cast(Scope, cycle.scope)
         if isinstance(app, Application) and not may_have_body(scope):
+            self.end_with(cycle)
             app.begin(_Job(app, bodiless_request(scope), cycle, self))
         else:
             super()._start_asgi_task(cycle, app)
@@ -308,15 +308,20 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # it has no types
     }
 
     async def _serve(self) -> None:
-        # As the base class's, but for SIGQUIT, by which gunicorn's master ends its workers at once when it gets
-        # SIGINT: the base class takes note of it and goes on serving until it is killed.
+        # As the base class's, but for how it stops, and for SIGQUIT, by which gunicorn's master ends its workers at
+        # once when it gets SIGINT: the base class takes note of it and goes on serving until it is killed.
         self.config.app = self.wsgi
-        server = Server(config=self.config)
+        server = StoppingServer(
+            self.config,
+            graceful=self.cfg.graceful_timeout,
+            notify=self.notify,
+            owns_port=self.cfg.reuse_port,
+        )
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, _end_at_once, server)
         await server.serve(sockets=self.sockets)
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
 
-def _end_at_once(server: Server) -> None:
+def _end_at_once(server: StoppingServer) -> None:
     server.should_exit = server.force_exit = True

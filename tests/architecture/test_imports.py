@@ -13,7 +13,7 @@ FLOORS = [
     {"app", "site", "prepare"},
     {"edge", "health", "controllers"},
     {"problems", "paging", "queries"},
-    {"db", "encoder", "sample", "embedded"},
+    {"db", "encoder", "sample", "embedded", "compare"},
     {"session", "serving", "log", "schema", "rows", "cooperation", "orphans"},
     {"pool", "config", "under_way", "request_id", "paths", "search_key", "prepared", "position"},
     {"timings", "cancellation"},
@@ -27,7 +27,13 @@ PLACES = {"__main__", "cli", "wsgi", "startup", "gunicorn_settings", "site", "pr
 }
 """What may know about places, or brings in what does; everything else serves any spec and any tables."""
 
-FOREIGN = {"pool": {"psycopg2"}, "session": {"psycopg2"}, "prepared": {"psycopg2"}, "position": {"psycopg2"}}
+FOREIGN = {
+    "pool": {"psycopg2"},
+    "compare": {"psycopg2"},
+    "session": {"psycopg2"},
+    "prepared": {"psycopg2"},
+    "position": {"psycopg2"},
+}
 """Modules that may import nothing but the standard library, their own package and these."""
 
 

@@ -13,7 +13,7 @@ from tests.support.servers import Database, free_port
 
 from .support import Environment, held_lock, interrupted, settings_for, started, wait_for_session
 
-COMMANDS = ("serve", "migrate", "load-places", "check-config", "connections")
+COMMANDS = ("serve", "migrate", "load-places", "check-config", "connections", "compare")
 
 
 @pytest.fixture

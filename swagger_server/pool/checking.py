@@ -51,6 +51,16 @@ class Handle:
         with self._lock:
             return self._fd < 0 or bool(_watch(self._fd, event)(0))
 
+    def has_ended(self, patience: float) -> bool:
+        """Once the connection was closed: whether the server has ended the session, waiting so many seconds.
+
+        A server's process closes its socket with its last breath. For the one who has the slot; False when the
+        connection was cut, since then nothing more is heard of the other side.
+        """
+        if self._was_cut or self._fd < 0:
+            return False
+        return bool(_watch(self._fd, HUNG_UP or READABLE)(round(patience * 1000)))
+
     def cut(self) -> bool:
         """End the connection, so that whoever waits for its answer fails at once. False the second time."""
         with self._lock:

@@ -8,6 +8,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import psycopg2
@@ -59,7 +60,12 @@ class Handle:
         """
         if self._was_cut or self._fd < 0:
             return False
-        return bool(_watch(self._fd, HUNG_UP or READABLE)(round(patience * 1000)))
+        end = monotonic() + patience
+        while _wait_for_input(self._fd, max(0.0, end - monotonic())):
+            # What it still sent, a notification say, nobody will read; gevent's poll() knows no hanging up.
+            if _is_at_end(self._fd):
+                return True
+        return False
 
     def cut(self) -> bool:
         """End the connection, so that whoever waits for its answer fails at once. False the second time."""
@@ -86,6 +92,22 @@ class Handle:
 def _shut_down(fd: int) -> None:
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as end:
         end.shutdown(socket.SHUT_RDWR)
+
+
+def _is_at_end(fd: int) -> bool:
+    try:
+        return not os.read(fd, 65536)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def _wait_for_input(fd: int, seconds: float) -> bool:
+    """Lets other threads, and greenlets, go on meanwhile."""
+    poll = select.poll()
+    poll.register(fd, READABLE)
+    return bool(poll.poll(round(seconds * 1000)))
 
 
 class _PollFd(ctypes.Structure):

@@ -12,6 +12,7 @@ from typing import Any
 
 from swagger_server.config import ConfigError, PoolSettings
 from swagger_server.pool import Budget
+from swagger_server.pool.ledger import open_ledger
 
 # Not TMPDIR or XDG_RUNTIME_DIR: a service and a shell of the same user differ in them.
 _PLACES = (Path("/var/tmp"), Path("/tmp"))  # noqa: S108
@@ -27,7 +28,12 @@ def budget_for(pool: PoolSettings, name: str, arguments: Mapping[str, Any]) -> B
         return None
     folder = _own_folder() if pool.budget_folder is None else _named_folder(pool.budget_folder)
     text = "\0".join([name, *(str(arguments.get(part, "")) for part in _WHO)])
-    return Budget(str(folder / hashlib.sha256(text.encode()).hexdigest()[:32]), pool.budget)
+    budget = Budget(str(folder / hashlib.sha256(text.encode()).hexdigest()[:32]), pool.budget)
+    try:
+        open_ledger(budget.path)
+    except OSError as error:
+        raise ConfigError(f"[POOL] BUDGET_FOLDER: {budget.path} cannot be used: {error.strerror}") from None
+    return budget
 
 
 def _named_folder(folder: Path) -> Path:

@@ -123,8 +123,10 @@ class Share:
 
         `idle_since` is when the one that was unused for longest became idle; None when none is idle.
         """
+        if not self.held:
+            return False
         wants = self._ledger.others(self._place)
-        if not wants or not self.held or self.taken_by_all() + len(wants) <= self.budget.size:
+        if not wants or self.taken_by_all() + len(wants) <= self.budget.size:
             return False
         return self._goes_to(wants[0].held, idle_since)
 

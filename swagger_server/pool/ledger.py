@@ -246,12 +246,19 @@ def open_ledger(path: str) -> Ledger:
         if descriptor is None:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
             descriptor = _descriptors[path] = os.open(path, flags, 0o600)
+            _reserve_room(descriptor)
         # Two paths of one file are one: closing the second descriptor would lose what is held through the first.
         found = os.fstat(descriptor)
         known = _ledgers.get((found.st_dev, found.st_ino))
         if known is None or known.pid != os.getpid():
             known = _ledgers[found.st_dev, found.st_ino] = Ledger(known.descriptor if known else descriptor)
         return known
+
+
+def _reserve_room(descriptor: int) -> None:
+    """So that a disk that is full later stops nobody."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, _WANTS_AT + len(_NO_WANTS))
 
 
 @contextmanager

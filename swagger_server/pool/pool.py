@@ -367,6 +367,7 @@ class ConnectionPool:
         if lease.remains is None or not lease.remains.pid:
             return True
         if not self._slots.filled():
+            time.sleep(GRACE)  # nobody to ask: better to be late than one too many
             return False
         try:
             with self.connection(timeout=2 * GRACE) as conn:

@@ -13,9 +13,9 @@ import pytest
 
 from swagger_server.pool import Budget, ConnectionPool, PoolOptions, PoolTimeout
 from tests.pool.test_fork import Child
-from tests.pool.tools import ask, borrow, request, sessions, warm_up
+from tests.pool.tools import ask, borrow, sessions, warm_up
 from tests.support.process import CHECKOUT, wait_until
-from tests.support.servers import Database
+from tests.support.servers import Database, PrivateServer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
@@ -209,7 +209,7 @@ def test_what_a_killed_worker_still_ran_is_ended(start: Start, database: Databas
     victim.kill()
     assert heir.hear() == "ok"
     wait_until(lambda: pid not in sessions(database))
-    assert len(sessions(database)) == 2
+    wait_until(lambda: len(sessions(database)) == 2)
 
 
 def test_a_request_without_a_share_is_told_who_has_them(start: Start, database: Database, path: str) -> None:
@@ -231,7 +231,7 @@ def test_two_pools_of_one_process_share_it_too(database: Database, path: str) ->
     one, other = (ConnectionPool(0, 3, options=each, **database.connect_kwargs) for each in options)
     warm_up(one, 3)
     held = borrow(other, 1)
-    assert len(sessions(database)) == 3
+    wait_until(lambda: len(sessions(database)) == 3)
     assert one.stats().total == 2
     other.putconn(held.pop())
     one.closeall()
@@ -245,16 +245,33 @@ def test_a_child_holds_none_of_its_parents_shares(database: Database, path: str)
     )
     warm_up(pool, 2)
 
-    def use() -> list[int]:
-        request(pool)
-        count = len(sessions(database))
+    def use() -> int:
+        held = borrow(pool, 1)
+        with pytest.raises(PoolTimeout, match="used up by other workers"):
+            pool.getconn(timeout=0.2)
+        pool.putconn(held.pop())
         pool.closeall()
-        return [pool.stats().connects, count]
+        return pool.stats().connects
 
     held = borrow(pool, 2)
-    assert [Child(use).result() for _ in range(3)] == [[1, 3]] * 3
+    assert [Child(use).result() for _ in range(3)] == [1] * 3
     assert [ask(conn) for conn in held] == [1, 1]
-    assert len(sessions(database)) == 2
+    wait_until(lambda: len(sessions(database)) == 2)
+    pool.closeall()
+
+
+def test_a_share_is_taken_until_the_server_has_ended_the_session(
+    private_server: PrivateServer, path: str
+) -> None:
+    options = PoolOptions(budget=Budget(path, 1))
+    pool = ConnectionPool(0, 1, options=options, **private_server.connect_kwargs)
+    conn = pool.getconn()
+    private_server.freeze()
+    pool.putconn(conn, close=True)
+    wait_until(lambda: pool.stats().total == 0)
+    assert pool.stats().budget_used == 1
+    private_server.thaw()
+    wait_until(lambda: pool.stats().budget_used == 0)
     pool.closeall()
 
 

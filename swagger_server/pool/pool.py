@@ -367,10 +367,10 @@ class ConnectionPool:
         if lease.remains is None or not lease.remains.pid:
             return True
         if not self._slots.filled():
-            time.sleep(GRACE)  # nobody to ask: better to be late than one too many
+            time.sleep(2 * GRACE)  # nobody to ask: better to be late than one too many
             return False
         try:
-            with self.connection(timeout=2 * GRACE) as conn:
+            with self.connection(timeout=10 * GRACE) as conn:
                 return interrupting.end_remains(conn, lease.remains)
         except psycopg2.Error:
             return False

@@ -163,7 +163,16 @@ def test_the_example_with_every_key_taken_in_has_the_defaults(tmp_path: Path) ->
     loaded = read_settings(ini, {})
     sample = DatabaseSettings(name="default", host="localhost", user="places", dbname="places")
     assert loaded.settings == Settings(databases={"default": sample}, source=ini)
-    unset = {"PW", "SSLMODE", "SSLROOTCERT", "SSLCERT", "SSLKEY", "TARGET_SESSION_ATTRS", "BUDGET_FOLDER", "DATA"}
+    unset = {
+        "PW",
+        "SSLMODE",
+        "SSLROOTCERT",
+        "SSLCERT",
+        "SSLKEY",
+        "TARGET_SESSION_ATTRS",
+        "BUDGET_FOLDER",
+        "DATA",
+    }
     assert {item.key for item in loaded.effective if item.origin == "default"} == unset
 
 

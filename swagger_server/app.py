@@ -14,7 +14,7 @@ from flask import Blueprint, Flask
 from psycopg2.extras import RealDictCursor
 from werkzeug.sansio.response import Response
 
-from swagger_server import db, encoder, health, position
+from swagger_server import budgets, db, encoder, health, position
 from swagger_server.config import Settings
 from swagger_server.config.settings import DEFAULT_DATABASE
 from swagger_server.cooperation import cooperate_with_gevent
@@ -104,6 +104,7 @@ def _register_database(app: Flask, settings: Settings, name: str, arguments: Map
         reset=pool.reset,
         leak_after=pool.leak_after,
         read_only=described is not None and described.read_only,
+        budget=budgets.budget_for(pool, name, arguments),
     )
     db.Database().init_app(
         app,

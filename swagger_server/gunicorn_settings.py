@@ -4,7 +4,8 @@ import signal
 import sys
 from typing import Any
 
-from swagger_server.config import ConfigError, load_settings
+from swagger_server import capacity
+from swagger_server.config import ConfigError, read_settings
 from swagger_server.embedded import EmbeddedError
 from swagger_server.prepare import prepare
 
@@ -25,10 +26,12 @@ accesslog = None
 control_socket_disable = True
 
 
-def on_starting(_server: Any) -> None:
-    """Read the settings, and get the embedded database ready, once for all workers."""
+def on_starting(server: Any) -> None:
+    """Read the settings, get the embedded database ready, and see that the servers have room for all workers."""
+    workers = server.cfg.workers
     try:
-        prepare(load_settings())
+        loaded = read_settings()
+        capacity.refuse_what_does_not_fit(loaded, prepare(loaded.settings, workers), workers)
     except (ConfigError, EmbeddedError) as exc:
         print(f"swagger_server: {exc}", file=sys.stderr)
         sys.exit(1)

@@ -45,3 +45,16 @@ def end_with_master(master: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != master:  # it ended while this worker was still loading
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def workers_of_gunicorn() -> int | None:
+    """How many workers the gunicorn starts that is loading the application, in a worker or (--preload) the master.
+
+    None elsewhere.
+    """
+    for frame, _ in traceback.walk_stack(None):
+        if frame.f_globals.get("__name__", "").startswith("gunicorn."):
+            workers = getattr(getattr(frame.f_locals.get("self"), "cfg", None), "workers", None)
+            if isinstance(workers, int):
+                return workers
+    return None

@@ -23,22 +23,24 @@ _LOCK_SQL = "SELECT pg_try_advisory_xact_lock(%s)"
 _LOCK_POLL = 0.05  # seconds
 
 
-def prepare(settings: Settings) -> dict[str, dict[str, Any]]:
+def prepare(settings: Settings, workers: int = 1) -> dict[str, dict[str, Any]]:
     """Arguments for psycopg2.connect by the name of the database; "default" is always there.
 
     Where the settings name no default database the embedded one is started or joined, migrated, and filled
     with the places when it has none: seconds at the first time, milliseconds later. Any number of processes
-    may do so at once. Raises EmbeddedError. Connects to no other database.
+    may do so at once. An embedded server that is started here has room for so many workers, one that runs already
+    is left as it is. Raises EmbeddedError. Connects to no other database.
     """
     named = {name: database.connect_kwargs() for name, database in settings.databases.items()}
     if not settings.uses_embedded:
         return named
-    return {DEFAULT_DATABASE: prepare_embedded(settings), **named}
+    return {DEFAULT_DATABASE: prepare_embedded(settings, workers), **named}
 
 
-def prepare_embedded(settings: Settings) -> dict[str, Any]:
+def prepare_embedded(settings: Settings, workers: int = 1) -> dict[str, Any]:
     """Start or join the embedded server, fill it if need be, and return its connect arguments."""
-    arguments = ensure_running(settings.embedded.data).connect_kwargs
+    needed = settings.pool.budget or workers * settings.pool.max
+    arguments = ensure_running(settings.embedded.data, needed).connect_kwargs
     try:
         with closing(psycopg2.connect(**arguments)) as conn:
             if not _is_filled(conn):

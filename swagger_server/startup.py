@@ -14,19 +14,24 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from connexion.exceptions import ConnexionException
 from flask import Blueprint
 from yaml import YAMLError
 
-from swagger_server import log
+from swagger_server import capacity, log
 from swagger_server.app import create_app
-from swagger_server.config import ConfigError, load_settings
+from swagger_server.config import ConfigError, Loaded, read_settings
 from swagger_server.cooperation import in_each_worker
 from swagger_server.embedded import EmbeddedError
 from swagger_server.health import SchemaCheck
-from swagger_server.orphans import end_with_master, forget_master_handlers, master_of_loading_worker
+from swagger_server.orphans import (
+    end_with_master,
+    forget_master_handlers,
+    master_of_loading_worker,
+    workers_of_gunicorn,
+)
 from swagger_server.prepare import prepare
 from swagger_server.serving import Application
 
@@ -46,15 +51,26 @@ def load_application(
     embedded database that cannot be used end the process with status 3 and one line on stderr.
     """
     try:
-        settings = load_settings()
-        log.configure(settings.server)
-        application = create_app(settings, prepare(settings), spec=spec, blueprints=blueprints, schema=schema)
+        loaded = read_settings()
+        log.configure(loaded.settings.server)
+        application = create_app(
+            loaded.settings, _prepare(loaded), spec=spec, blueprints=blueprints, schema=schema
+        )
     except (ConfigError, EmbeddedError) as exc:
         _refuse(str(exc))
     except (ConnexionException, YAMLError, OSError, ImportError) as exc:
         _refuse(f"{spec}: {exc}")
     _start(application)
     return application
+
+
+def _prepare(loaded: Loaded) -> dict[str, dict[str, Any]]:
+    """The databases; and a look whether they have room, where gunicorn's master did not take it."""
+    workers = workers_of_gunicorn() or capacity.workers_by_environment()
+    connections = prepare(loaded.settings, workers)
+    if not capacity.is_checked():
+        capacity.refuse_what_does_not_fit(loaded, connections, workers)
+    return connections
 
 
 def _refuse(reason: str) -> NoReturn:

@@ -63,7 +63,7 @@ def measure(
     if workload.part == "ledger":
         server.empty_ledger()
     before = _spent(running, server)
-    told = _wrk(running.url, workload, connections, seconds)
+    told = send(running.url, workload, connections, seconds)
     app, database, machine, wrk = (
         after - start for start, after in zip(before, _spent(running, server), strict=True)
     )
@@ -81,7 +81,7 @@ def measure(
         app_us=app / requests * 1e6,
         database_us=database / requests * 1e6,
         foreign=max(0.0, machine - app - database - wrk) / told["seconds"] / cores,
-        fault=_fault(told, workload),
+        fault=fault_of(told, workload),
     )
 
 
@@ -98,7 +98,7 @@ def _spent(running: Running, server: Server) -> tuple[float, float, float, float
     )
 
 
-def _wrk(url: str, workload: Workload, connections: int, seconds: float) -> dict[str, Any]:
+def send(url: str, workload: Workload, connections: int, seconds: float) -> dict[str, Any]:
     with tempfile.NamedTemporaryFile("w", prefix="requests-") as requests:
         for each in workload.requests:
             requests.write(f"{each.method}\t{each.path}\t{each.body}\n")
@@ -112,7 +112,7 @@ def _wrk(url: str, workload: Workload, connections: int, seconds: float) -> dict
     return told
 
 
-def _fault(told: dict[str, Any], workload: Workload) -> str:
+def fault_of(told: dict[str, Any], workload: Workload) -> str:
     """What went wrong, in words; nothing may."""
     faults = [f"{told[kind]} {kind} errors" for kind in ("connect", "read", "write", "timeout") if told[kind]]
     refused, expected = told["refused"], told["requests"] if workload.status >= 400 else 0

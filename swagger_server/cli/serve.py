@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace, rest: Sequence[str]) -> int:
         raise CommandError("gunicorn is not installed: pip install -r requirements.txt")
     binds = arguments.bind or [DEFAULT_BIND]
     print(_database(settings), flush=True)
-    prepare(settings)
+    prepare(settings, arguments.workers)
     print(*_addresses(binds, settings), sep="\n", flush=True)
     return _become_gunicorn([f"-w{arguments.workers}", *(f"-b{bind}" for bind in binds), *rest])
 

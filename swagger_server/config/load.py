@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -33,6 +34,8 @@ class Effective:
     key: str
     value: str
     origin: str
+    where: str
+    """The origin as an error line begins: file or variable, section and key."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class Loaded:
     settings: Settings
     effective: tuple[Effective, ...]
     notes: tuple[str, ...]
+
+    def where(self, section: str, key: str) -> str:
+        """Where a setting stands, as an error line begins."""
+        return next(item.where for item in self.effective if (item.section, item.key) == (section, key))
 
 
 def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -147,7 +154,8 @@ class _Loader:
             raise ConfigError(self._missing(section, key))
         value = key.default if raw is None else _parse(raw, key)
         origin = "default" if raw is None else raw.origin
-        self.effective.append(Effective(section.name, key.name, key.show(value), origin))
+        where = self._where(section, key.name)
+        self.effective.append(Effective(section.name, key.name, key.show(value), origin, where))
         return value
 
     def _raw(self, section: Section, key: str) -> Raw | None:
@@ -168,6 +176,9 @@ class _Loader:
         if low > high:
             limit = f"MAX, which is {high} ({self._where(section, 'MAX')})"
             raise ConfigError(f"{self._where(section, 'MIN')} = {low}: must not be more than {limit}")
+        if settings.pool.budget and find_spec("fcntl") is None:
+            where = f"{self._where(section, 'BUDGET')} = {settings.pool.budget}"
+            raise ConfigError(f"{where}: must be 0 on this system, which has no POSIX file locks")
 
     def _check_cors(self, settings: Settings) -> None:
         if settings.cors.credentials and "*" in settings.cors.origins:

@@ -201,6 +201,19 @@ class PoolSettings:
         "One held longer is reported with its borrower's stack; 0: off.",
         "seconds",
     )
+    budget: int = _key(
+        0,
+        "BUDGET",
+        Whole(0, 1000),
+        "Most connections of all workers on this host together, for each database; 0: no budget.",
+        "connections",
+    )
+    budget_folder: Path | None = _key(  # noqa: RUF009 - it makes a field
+        None,
+        "BUDGET_FOLDER",
+        Folder(),
+        "Where workers tell each other who has them; unset: a folder of this user's in /var/tmp, or /tmp.",
+    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The supervisor's entry point: `python -I -S .../embedded/__main__.py DATA PROGRAMS`; see `client`."""
+"""The supervisor's entry point: `python -I -S .../embedded/__main__.py DATA PROGRAMS CONNECTIONS`; see `client`."""
 
 import sys
 from pathlib import Path

@@ -47,28 +47,30 @@ class _Membership:
 _membership = _Membership()
 
 
-def ensure_running(data: Path | None = None) -> EmbeddedServer:
+def ensure_running(data: Path | None = None, connections: int = 0) -> EmbeddedServer:
     """Start the server of the data folder, or join the running one; waits until it takes queries.
 
     The first start makes the data and takes about a second, a later one a tenth; joining takes
-    milliseconds. This process and its forks count as users until they end; there is nothing to close.
+    milliseconds. A server that is started has room for so many `connections`, and some more.
+
+    This process and its forks count as users until they end; there is nothing to close.
     May be called again, also to bring back a server that was killed. Raises EmbeddedError.
     """
     folder = prepare_data(data or default_data())
     deadline = time.monotonic() + _TIMEOUT
     try:
         with _membership.guard:
-            place = _join(folder, deadline)
+            place = _join(folder, deadline, connections)
     except OSError as error:
         raise EmbeddedError(f"The embedded database cannot be used: {error}") from None
     return EmbeddedServer({**place, "user": USER, "dbname": DATABASE}, folder)
 
 
-def _join(folder: Path, deadline: float) -> Mapping[str, Any]:
+def _join(folder: Path, deadline: float, connections: int) -> Mapping[str, Any]:
     with locks.exclusive(folder / "start.lock", deadline):
         _become_user(folder, deadline)
         while time.monotonic() < deadline:
-            place = _find_running(folder) or _start(folder)
+            place = _find_running(folder) or _start(folder, connections)
             if place is not None:
                 return place
             time.sleep(_POLL)
@@ -98,13 +100,13 @@ def _find_running(folder: Path) -> Mapping[str, Any] | None:
     return place if probe(Path(place["host"])) is State.READY else None
 
 
-def _start(folder: Path) -> Mapping[str, Any] | None:
+def _start(folder: Path, connections: int) -> Mapping[str, Any] | None:
     """Start a supervisor and hear where its server listens; None when another one is there already."""
     if locks.is_held(folder / "server.lock"):
         return None
     entry = Path(__file__).with_name("__main__.py")
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-I", "-S", str(entry), str(folder), str(find().folder)],
+        [sys.executable, "-I", "-S", str(entry), str(folder), str(find().folder), str(connections)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

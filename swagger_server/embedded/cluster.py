@@ -38,6 +38,7 @@ SETTINGS: Mapping[str, str] = {
 
 _LOCALES = ("C.UTF-8", "C.utf8", "en_US.UTF-8", "UTF-8")
 _INITDB_TIMEOUT = 120.0  # seconds; it takes one, but machines differ
+_FURTHER_CONNECTIONS = 13  # three are a superuser's; the others are for psql, migrations and the start
 _BUILTIN_PROVIDER = 17  # the first major version with collations of its own
 _NAMED_PROVIDER = 15
 
@@ -61,6 +62,12 @@ def initdb_command(binaries: Binaries, cluster: Path) -> list[str]:
         *("--no-sync", f"--locale={_utf8_locale()}"),
         *_provider(binaries.major),
     ]
+
+
+def settings_for(connections: int) -> dict[str, str]:
+    """The settings, with room for so many connections of the service, and for whoever else looks in."""
+    most = max(int(SETTINGS["max_connections"]), connections + _FURTHER_CONNECTIONS)
+    return {**SETTINGS, "max_connections": str(most)}
 
 
 def server_command(

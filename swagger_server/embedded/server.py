@@ -50,6 +50,7 @@ class Layout:
     sockets: Path
     log: Path
     account: Account | None
+    connections: int = 0
 
 
 class ChildServer:
@@ -136,7 +137,8 @@ def _launch(layout: Layout, deadline: float) -> Server | None:
 
 
 def _spawn(layout: Layout) -> "subprocess.Popen[bytes]":
-    command = clusters.server_command(layout.binaries, layout.cluster, layout.sockets)
+    settings = clusters.settings_for(layout.connections)
+    command = clusters.server_command(layout.binaries, layout.cluster, layout.sockets, settings)
     with layout.log.open("ab") as log:
         return subprocess.Popen(  # noqa: S603
             command,

@@ -27,9 +27,10 @@ _LARGEST_LOG = 10_000_000  # bytes; a larger one is put aside at the next start
 class Supervisor:
     """Serves one data folder until nobody uses it or the process is told to end."""
 
-    def __init__(self, data: Path, programs: Binaries) -> None:
+    def __init__(self, data: Path, programs: Binaries, connections: int) -> None:
         self._data = data
         self._programs = programs
+        self._connections = connections
         self._told_to_end = False
 
     def run(self, report: int) -> None:
@@ -58,7 +59,8 @@ class Supervisor:
             clusters.make(programs, cluster, account)
         clusters.check_version(programs, cluster)
         sockets = socket_folder(cluster, account)
-        return server.Layout(programs, cluster, sockets, self._open_log(), account), is_new
+        log = self._open_log()
+        return server.Layout(programs, cluster, sockets, log, account, self._connections), is_new
 
     def _open_log(self) -> Path:
         log = self._data / "server.log"
@@ -87,13 +89,13 @@ class Supervisor:
 
 
 def main(arguments: list[str]) -> int:
-    """Serve the data folder with the programs, as the arguments name them, unless it is served already."""
-    data, programs = map(Path, arguments)
+    """Serve the data folder with the programs, for so many connections, unless it is served already."""
+    data, programs = map(Path, arguments[:2])
     report = _detach()
     if not locks.try_exclusive(locks.open_lock(data / "server.lock")):
         return 0
     try:
-        supervisor = Supervisor(data, at(programs))
+        supervisor = Supervisor(data, at(programs), int(arguments[2]))
         for sign in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(sign, supervisor.end)
         supervisor.run(report)

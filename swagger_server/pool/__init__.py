@@ -10,11 +10,13 @@ Imports nothing but the standard library and psycopg2.
 """
 
 from swagger_server.pool.errors import PoolClosed, PoolError, PoolFull, PoolTimeout, PoolUnavailable
+from swagger_server.pool.ledger import Budget
 from swagger_server.pool.options import PoolOptions
 from swagger_server.pool.pool import ConnectionPool
 from swagger_server.pool.stats import PoolStats
 
 __all__ = [
+    "Budget",
     "ConnectionPool",
     "PoolClosed",
     "PoolError",

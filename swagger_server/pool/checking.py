@@ -8,6 +8,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import psycopg2
@@ -51,6 +52,21 @@ class Handle:
         with self._lock:
             return self._fd < 0 or bool(_watch(self._fd, event)(0))
 
+    def has_ended(self, patience: float) -> bool:
+        """Once the connection was closed: whether the server has ended the session, waiting so many seconds.
+
+        A server's process closes its socket with its last breath. For the one who has the slot; False when the
+        connection was cut, since then nothing more is heard of the other side.
+        """
+        if self._was_cut or self._fd < 0:
+            return False
+        end = monotonic() + patience
+        while _wait_for_input(self._fd, max(0.0, end - monotonic())):
+            # What it still sent, a notification say, nobody will read; gevent's poll() knows no hanging up.
+            if _is_at_end(self._fd):
+                return True
+        return False
+
     def cut(self) -> bool:
         """End the connection, so that whoever waits for its answer fails at once. False the second time."""
         with self._lock:
@@ -76,6 +92,22 @@ class Handle:
 def _shut_down(fd: int) -> None:
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as end:
         end.shutdown(socket.SHUT_RDWR)
+
+
+def _is_at_end(fd: int) -> bool:
+    try:
+        return not os.read(fd, 65536)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def _wait_for_input(fd: int, seconds: float) -> bool:
+    """Lets other threads, and greenlets, go on meanwhile."""
+    poll = select.poll()
+    poll.register(fd, READABLE)
+    return bool(poll.poll(round(seconds * 1000)))
 
 
 class _PollFd(ctypes.Structure):

@@ -1,8 +1,8 @@
 """The pool's own thread: notices what no caller will tell. It never connects and never waits for the server.
 
 Looks after connections that were dropped, that run a statement for too long, that are held too long, that
-hang in cleaning, and that are idle for too long or too old; and after callers who wait for a connect that
-hangs.
+hang in cleaning, and that are idle for too long or too old; after callers who wait for a connect that hangs; and
+after other processes who wait for a share of the budget.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import weakref
 from time import monotonic
 from typing import Protocol
 
+from swagger_server.pool.budget import LOOK
 from swagger_server.pool.options import PoolOptions
 from swagger_server.pool.slots import Slot, Slots, Tether
 from swagger_server.pool.stack import describe
@@ -36,6 +37,7 @@ class Discarding(Protocol):
     def forget(self, slot: Slot) -> None: ...
     def retire(self, slot: Slot) -> None: ...
     def help_waiters(self, patience: float) -> None: ...
+    def give_to_others(self) -> None: ...
 
 
 class Housekeeper:
@@ -50,6 +52,7 @@ class Housekeeper:
         self._pool = pool
         self._options = pool.options
         self._nap = _length_of_nap(pool.options)
+        self._due = 0.0
 
     def start(self) -> None:
         name = f"pool-{self._options.name}-housekeeper"
@@ -65,11 +68,20 @@ class Housekeeper:
         if self._slots.closed:
             return None
         now = monotonic()
+        if self._options.budget is None:
+            self._do_all(now)
+            return self._nap
+        self._pool.give_to_others()
+        if now >= self._due:
+            self._due = now + self._nap
+            self._do_all(now)
+        return min(self._nap, LOOK)
+
+    def _do_all(self, now: float) -> None:
         self._cut_overdue(now)
         self._report_held(now)
         self._retire_idle(now)
         self._pool.help_waiters(PATIENCE)
-        return self._nap
 
     def reclaim_dropped(self) -> None:
         """Free the places of connections that were dropped without putconn."""

@@ -15,6 +15,9 @@ from typing import Any, Protocol
 import psycopg2
 from psycopg2 import extensions
 
+from swagger_server.pool import interrupting
+from swagger_server.pool.budget import Share, Unlimited
+from swagger_server.pool.ledger import Lease
 from swagger_server.pool.options import PoolOptions
 from swagger_server.pool.session import NotingConnection, noting_connection
 from swagger_server.pool.slots import Slot, Slots
@@ -172,7 +175,8 @@ class Admitting(Protocol):
 
     options: PoolOptions
 
-    def make_slot(self, conn: Any) -> Slot: ...
+    def make_slot(self, conn: Any, lease: Lease) -> Slot: ...
+    def see_off(self, lease: Lease) -> bool: ...
     def retire(self, slot: Slot) -> None: ...
     def any_alive(self) -> bool: ...
     def refuse_waiters(self) -> None: ...
@@ -182,15 +186,22 @@ class Opener:
     """Opens as many connections as the slots want, and hands each to the pool."""
 
     def __init__(
-        self, connector: Connector, slots: Slots, workers: Workers, counters: Counters, pool: Admitting
+        self,
+        connector: Connector,
+        slots: Slots,
+        workers: Workers,
+        counters: Counters,
+        share: Share | Unlimited,
+        pool: Admitting,
     ) -> None:
         self.outage = Outage(pool.options.outage_grace)
         self.settled = threading.Event()
-        """Set once minconn connections are open, or an attempt has failed."""
+        """Set once minconn connections are open, or an attempt has failed, or there is no share of the budget."""
         self._connector = connector
         self._slots = slots
         self._workers = workers
         self._counters = counters
+        self._share = share
         self._pool = pool
         self._pauses = Pauses()
 
@@ -216,23 +227,43 @@ class Opener:
 
     def _open(self) -> None:
         is_probe = False
+        lease: Lease | None = None
         while not self._slots.closed:
             self._pauses.wait()
-            slot = self._attempt()
+            lease = self._share.take(is_urgent=bool(self._slots.waiters))
+            slot = None if lease is None else self._attempt(lease)
             if slot is not None:
                 return self._opened(slot)
             is_probe = is_probe or self._slots.become_probe()
-            if not is_probe or not self._is_worth_trying():
+            if not is_probe or not self._is_worth_trying(lease):
                 break
-        self._slots.give_up_reservation(is_probe)
-        # Somebody may have joined the queue just now, and relied on the probe.
-        return self.open_wanted()
+            self._slots.begging = lease is None
+            if lease is None:
+                self._share.pause()
+        return self._stop_trying(is_probe, is_short=lease is None)
 
-    def _attempt(self) -> Slot | None:
+    def _stop_trying(self, is_probe: bool, is_short: bool) -> None:
+        if is_probe:
+            self._share.rest()
+        self._slots.give_up_reservation(is_probe)
+        # Somebody may have joined the queue just now, and relied on the probe. For minconn alone nobody begs for a
+        # share: the housekeeper asks again.
+        if self._slots.waiters or not is_short:
+            self.open_wanted()
+
+    def _attempt(self, lease: Lease) -> Slot | None:
+        is_clear = lease.remains is None or self._pool.see_off(lease)
+        remains = lease.remains
         begun = self.outage.attempt_begins()
         try:
-            return self._pool.make_slot(self._connector.connect())
+            slot = self._pool.make_slot(self._connector.connect(), lease)
+            self._share.opened(lease, *slot.handle.session)
+            if remains is not None and not is_clear:
+                interrupting.end_remains(slot.conn, remains)
+            return slot
         except Exception as error:  # a factory of the caller's own may raise anything
+            never_opened = isinstance(error, psycopg2.OperationalError) and lease.remains is remains is None
+            self._share.give_back(lease, in_order=never_opened)
             self._failed(begun, error)
             return None
 
@@ -263,7 +294,10 @@ class Opener:
             self._pool.refuse_waiters()
         self.settled.set()
 
-    def _is_worth_trying(self) -> bool:
+    def _is_worth_trying(self, lease: Lease | None) -> bool:
+        if lease is None:
+            self.settled.set()
+            return bool(self._slots.waiters)
         if self.outage.since is not None:
             return True
         return bool(self._slots.waiters) or self._slots.size - self._slots.opening < self._slots.minconn

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from swagger_server.pool.ledger import Budget
+
 RESETS = ("smart", "always", "never")
 
 
@@ -32,6 +34,8 @@ class PoolOptions:
     """A connection held longer is reported once, with the stack of its borrower."""
     read_only: bool = False
     """The server is a replica: that it refuses to write is no reason to give its connections up."""
+    budget: Budget | None = None
+    """Bounds the connections of all pools of this host together that name the same file."""
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -7,6 +7,7 @@ all the time (housekeeping). A caller's thread does no I/O but for closing; nobo
 
 import logging
 import random
+import time
 import weakref
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,9 +18,11 @@ import psycopg2
 from psycopg2 import extensions
 
 from swagger_server.pool import forking, interrupting, resetting
+from swagger_server.pool.budget import ENDING, GRACE, share_of
 from swagger_server.pool.checking import Handle, survives_reading
 from swagger_server.pool.errors import PoolClosed, PoolError, PoolFull, PoolTimeout, PoolUnavailable
 from swagger_server.pool.housekeeping import Housekeeper
+from swagger_server.pool.ledger import Lease
 from swagger_server.pool.opening import Connector, Opener
 from swagger_server.pool.options import PoolOptions, check_size
 from swagger_server.pool.session import NotingConnection
@@ -33,6 +36,9 @@ FIRST_WAIT = 2.0
 
 DEMOTED_PAUSE = 5.0
 """Seconds until all connections are replaced again because of a server that was read-only from the beginning."""
+
+LAST_WAIT = 0.2
+"""Seconds that closeall waits for the server to end its sessions, where they count in a budget."""
 
 logger = logging.getLogger("swagger_server.pool")
 
@@ -264,9 +270,24 @@ class ConnectionPool:
         # Closed before its place is free, so that the server never sees more than maxconn sessions.
         if slot.conn is not None:
             slot.conn.close()
-        slot.handle.close()
+        self._let_go(slot)
         self._slots.drop(slot, replace)
         self._opener.open_wanted()
+
+    def _let_go(self, slot: Slot) -> None:
+        """Of a closed connection: the socket, and its share of the budget once the server has ended the session."""
+        lease, slot.lease = slot.lease, None
+        if lease is None:
+            slot.handle.close()
+        elif slot.handle.has_ended(0):
+            self._return_share(slot.handle, lease, 0)
+        else:
+            self._workers.run(lambda: self._return_share(slot.handle, lease, ENDING))
+
+    def _return_share(self, handle: Handle, lease: Lease, patience: float) -> None:
+        has_ended = handle.has_ended(patience)
+        handle.close()
+        self._share.give_back(lease, in_order=has_ended)
 
     def _readmit(self, slot: Slot) -> None:
         slot.since = monotonic()
@@ -311,6 +332,11 @@ class ConnectionPool:
             conn = slot.find_conn()
             if conn is not None:
                 conn.close()
+        end = monotonic() + LAST_WAIT
+        for slot in (*idle, *lent):
+            lease, slot.lease = slot.lease, None
+            if lease is not None:
+                self._return_share(slot.handle, lease, max(0.0, end - monotonic()))
             slot.handle.close()
 
     def interrupt(self, conn: Any) -> None:
@@ -325,9 +351,36 @@ class ConnectionPool:
 
     # What the opener and the housekeeper call
 
-    def make_slot(self, conn: Any) -> Slot:
+    def make_slot(self, conn: Any, lease: Lease) -> Slot:
         lifetime = self.options.max_lifetime * random.uniform(0.9, 1.0) or float("inf")
-        return Slot(conn, Handle(conn), monotonic() + lifetime, self._housekeeper.dropped.put)
+        slot = Slot(conn, Handle(conn), monotonic() + lifetime, self._housekeeper.dropped.put)
+        if self.options.budget is not None:
+            slot.lease = lease
+        return slot
+
+    def see_off(self, lease: Lease) -> bool:
+        """Before a share is used whose holder died: have the server end what may be left of his session.
+
+        Waits. False when that could not be made sure over another connection of this pool.
+        """
+        time.sleep(GRACE)
+        if lease.remains is None or not lease.remains.pid:
+            return True
+        if not self._slots.filled():
+            time.sleep(2 * GRACE)  # nobody to ask: better to be late than one too many
+            return False
+        try:
+            with self.connection(timeout=10 * GRACE) as conn:
+                return interrupting.end_remains(conn, lease.remains)
+        except psycopg2.Error:
+            return False
+
+    def give_to_others(self) -> None:
+        """Let other processes have a share of the budget, when it is their turn."""
+        slot = self._slots.cede(self._share.should_give(self._slots.longest_unused()))
+        if slot is not None:
+            logger.debug("pool %r: a connection is closed for another process", self.options.name)
+            self._discard(slot)
 
     def any_alive(self) -> bool:
         """After a failed connect: does any connection still work, as far as its socket tells?"""
@@ -353,7 +406,8 @@ class ConnectionPool:
         self._slots = Slots(self.minconn, self.maxconn, self.options.max_waiting)
         self._counters = Counters()
         self._workers = Workers(f"pool-{name}-worker")
-        self._opener = Opener(self._connector, self._slots, self._workers, self._counters, self)
+        self._share = share_of(self.options.budget)
+        self._opener = Opener(self._connector, self._slots, self._workers, self._counters, self._share, self)
         self._housekeeper = Housekeeper(self._slots, self._counters, self)
 
     def _start(self) -> None:
@@ -393,6 +447,9 @@ class ConnectionPool:
             **slots.numbers(),
             down=outage.since is not None,
             down_for=outage.lasted(),
+            budget=0 if self.options.budget is None else self.options.budget.size,
+            budget_used=self._share.taken_by_all(),
+            ceded=slots.ceded,
             gets=slots.gets,
             wait_histogram=self._counters.wait_histogram(),
             waited=self._counters.waited,
@@ -413,8 +470,14 @@ class ConnectionPool:
             return self._unavailable()
         self._counters.add("exhausted")
         return PoolTimeout(
-            f"pool {self.options.name!r}: no connection within {patience:g} s: {self._numbers()}"
+            f"pool {self.options.name!r}: no connection within {patience:g} s: {self._over_budget()}{self._numbers()}"
         )
+
+    def _over_budget(self) -> str:
+        budget = self.options.budget
+        if budget is None or not self._share.is_short or self._share.held >= budget.size:
+            return ""
+        return f"the budget of {budget.size} connections is used up by other workers: "
 
     def _unavailable(self) -> PoolUnavailable:
         outage = self._opener.outage

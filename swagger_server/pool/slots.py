@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 from swagger_server.pool.checking import Handle
+from swagger_server.pool.ledger import Lease
 from swagger_server.pool.stack import Stack
 
 NOBODY: Stack = ()
@@ -31,6 +32,7 @@ class Slot:
         "handle",
         "ident",
         "key",
+        "lease",
         "readable",
         "reported",
         "since",
@@ -50,6 +52,7 @@ class Slot:
         self.expires = expires
         self.since = monotonic()
         self.key: Hashable = None
+        self.lease: Lease | None = None
         self.stack = NOBODY
         self.reported = False
 
@@ -102,7 +105,12 @@ class Slots:
         self.opening = 0
         self.lost = 0
         self.probing = False
+        self.begging = False
+        """The probe waits for a share of the budget, and opens nothing meanwhile."""
         self.closed = False
+        self.pledged = False
+        """The next connection that comes back is not lent again: its share of the budget goes to others."""
+        self.ceded = 0
         self.gets = 0
         self._begun = False
 
@@ -150,8 +158,8 @@ class Slots:
     def take_back(self, conn: Any, now: float) -> Slot | None:
         """The way back of a clean connection: to the longest waiter, else on the stack.
 
-        Gives the slot when it was not lent again but kept apart because it is too old; raises KeyError when
-        the connection is not a lent one.
+        Gives the slot when it was not lent again but kept apart, because it is too old or its share goes to
+        others; raises KeyError when the connection is not a lent one.
         """
         with self.lock:
             slot = self.lent.pop(id(conn))
@@ -160,7 +168,8 @@ class Slots:
             slot.conn = conn
             slot.since = now
             slot.reported = False
-            if slot.expires <= now:
+            if slot.expires <= now or self.pledged:
+                self._redeem_pledge()
                 self.cleaning.add(slot)
                 return slot
             if self.waiters:
@@ -179,6 +188,10 @@ class Slots:
             slot.reported = False
             self.cleaning.add(slot)
             return slot
+
+    def _redeem_pledge(self) -> None:
+        self.ceded += self.pledged
+        self.pledged = False
 
     def _release(self, slot: Slot) -> None:
         if self.waiters:
@@ -244,7 +257,7 @@ class Slots:
         with self.lock:
             self.opening -= 1
             self.lost = max(0, self.lost - 1)
-            self.probing = False
+            self.probing = self.begging = False
             if not self.closed:
                 self._release(slot)
             return not self.closed
@@ -253,7 +266,7 @@ class Slots:
         with self.lock:
             self.opening -= 1
             if was_probe:
-                self.probing = False
+                self.probing = self.begging = False
 
     def become_probe(self) -> bool:
         """After a failed connect: True for the one that shall keep trying."""
@@ -264,12 +277,35 @@ class Slots:
             return True
 
     def readmit(self, slot: Slot) -> bool:
-        """A slot that was set apart is fit again. False when the pool was closed meanwhile."""
+        """A slot that was set apart is fit again. False when it is not to be lent: its share of the budget goes to
+        others, or the pool was closed meanwhile.
+        """
         with self.lock:
             self.cleaning.discard(slot)
-            if not self.closed:
-                self._release(slot)
-            return not self.closed
+            if self.closed or self.pledged:
+                self._redeem_pledge()
+                return False
+            self._release(slot)
+            return True
+
+    def cede(self, wanted: bool) -> Slot | None:
+        """When a share of the budget is `wanted` by others: set the idle slot apart that was unused for longest.
+
+        Where none is idle, the next that comes back is pledged.
+        """
+        with self.lock:
+            self.pledged = wanted and not self.idle
+            if not wanted or not self.idle:
+                return None
+            slot = self.idle.pop(0)
+            self.cleaning.add(slot)
+            self.ceded += 1
+            return slot
+
+    def longest_unused(self) -> float | None:
+        """Since when, by time.monotonic(), the idle slot is idle that was unused for longest; None without one."""
+        with self.lock:
+            return self.idle[0].since if self.idle else None
 
     def drop(self, slot: Slot, lost: bool) -> None:
         """Empty a place for good. `lost` means that it is to be replaced side by side with others."""
@@ -350,10 +386,10 @@ class Slots:
         """How many places are in which state, and how many callers wait."""
         with self.lock:
             return {
-                "total": self.size,
+                "total": self.size - self.begging,
                 "idle": len(self.idle),
                 "in_use": len(self.lent),
                 "cleaning": len(self.cleaning),
-                "opening": self.opening,
+                "opening": self.opening - self.begging,
                 "waiting": len(self.waiters),
             }

@@ -25,6 +25,12 @@ class PoolStats:
     down: bool
     """Connecting fails, and no connection is left."""
     down_for: float
+    budget: int
+    """Connections that all pools of the host may have together; 0 for no bound."""
+    budget_used: int
+    """How many of them are taken, by whomever; those of a worker that died count until they are taken again."""
+    ceded: int
+    """Connections closed because another worker waited for its share of the budget."""
     gets: int
     """Connections lent."""
     wait_histogram: tuple[tuple[float, int], ...]

@@ -10,11 +10,11 @@ PACKAGE = Path(__file__).resolve().parents[2] / "swagger_server"
 FLOORS = [
     {"wsgi", "__main__", "cli"},
     {"startup", "gunicorn_settings"},
-    {"app", "site", "prepare"},
+    {"app", "site", "prepare", "capacity"},
     {"edge", "health", "controllers"},
     {"problems", "paging", "queries"},
     {"db", "encoder", "sample", "embedded", "compare"},
-    {"session", "serving", "log", "schema", "rows", "cooperation", "orphans"},
+    {"session", "serving", "log", "schema", "rows", "cooperation", "orphans", "budgets"},
     {"pool", "config", "under_way", "request_id", "paths", "search_key", "prepared", "position"},
     {"timings", "cancellation"},
 ]

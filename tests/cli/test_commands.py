@@ -9,7 +9,7 @@ import pytest
 
 from swagger_server import prepare, schema
 from tests.support.process import run_cli
-from tests.support.servers import Database, free_port
+from tests.support.servers import Database, PrivateServer, free_port
 
 from .support import Environment, held_lock, interrupted, settings_for, started, wait_for_session
 
@@ -152,7 +152,52 @@ def test_check_config_shows_what_holds_and_tries_the_database(settings: Environm
     assert ("[POSTGRES]", "PW", "*****", "POSTGRES_PW") in rows
     assert "geheim" not in done.stdout
     last = r"database default: PostgreSQL \d+.*, max_connections \d+, room for \d+ workers with \[POOL\] MAX"
-    assert re.fullmatch(last, done.stdout.splitlines()[-1])
+    assert any(re.fullmatch(last, line) for line in done.stdout.splitlines())
+
+
+ARITHMETIC = """\
+  the server gives: max_connections 30 - superuser_reserved_connections 3 = 27{limit}
+  the service asks: {asked}
+  that {verdict}
+  recommended: {recommended}
+{details}"""
+
+
+@pytest.fixture
+def small_server(no_settings: None) -> Iterator[PrivateServer]:
+    with PrivateServer({"max_connections": "30"}) as server:
+        yield server
+
+
+def test_check_config_spells_the_arithmetic_of_connections_out(small_server: PrivateServer) -> None:
+    env = settings_for(small_server.database())
+    many = run_cli("check-config", "--workers", "8", "--instances", "2", env=env)
+    assert many.returncode == 1
+    failed = "database default does not fit: 320 connections are asked for, and there is room for 27"
+    assert one_line(many.stderr) == f"swagger_server: {failed}"
+    assert many.stdout.endswith(
+        ARITHMETIC.format(
+            limit="",
+            asked="8 workers x MAX 20 = 160, x 2 instances = 320",
+            verdict="does not fit",
+            recommended="(27 - 3 for psql and migrations) / 2 instances = 12 for each instance",
+            details="    without a budget: MIN = 1, MAX = 1 (8 workers x 1 = 8)\n"
+            "    with a budget:    MIN = 1, MAX = 12, BUDGET = 12\n",
+        )
+    )
+    small_server.database().execute("CREATE ROLE api LOGIN CONNECTION LIMIT 12")
+    role = run_cli("check-config", env={**env, "POSTGRES_USER": "api", "POOL_BUDGET": "11"})
+    assert (role.returncode, role.stderr) == (0, "")
+    assert role.stdout.endswith(
+        ARITHMETIC.format(
+            limit=", and the role's CONNECTION LIMIT is 12",
+            asked="a budget of 11",
+            verdict="fits, 1 left for psql and migrations",
+            recommended="(12 - 2 for psql and migrations) / 1 instance = 10 for each instance",
+            details="    without a budget: MIN = 1, MAX = 2 (4 workers x 2 = 8)\n"
+            "    with a budget:    MIN = 1, MAX = 10, BUDGET = 10\n",
+        )
+    )
 
 
 def test_check_config_fails_for_the_database_that_does_not_answer(

@@ -121,4 +121,4 @@ def test_serve_hands_other_arguments_to_gunicorn(database: Database, tmp_path: P
 def test_check_config_tries_the_embedded_database(embedded: Environment) -> None:
     done = run_cli("check-config", env=embedded)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1].startswith("database default (embedded): PostgreSQL 18")
+    assert "\ndatabase default (embedded): PostgreSQL 18" in done.stdout

@@ -44,6 +44,8 @@ EVERY_KEY: list[tuple[str, str, str, str, Any]] = [
     ("POOL", "QUERY_TIMEOUT", "12", "query_timeout", 12.0),
     ("POOL", "RESET", "Always", "reset", "always"),
     ("POOL", "LEAK_AFTER", "30", "leak_after", 30.0),
+    ("POOL", "BUDGET", "10", "budget", 10),
+    ("POOL", "BUDGET_FOLDER", "{folder}", "budget_folder", Path("{folder}")),
     (
         "CORS",
         "ORIGINS",
@@ -161,7 +163,16 @@ def test_the_example_with_every_key_taken_in_has_the_defaults(tmp_path: Path) ->
     loaded = read_settings(ini, {})
     sample = DatabaseSettings(name="default", host="localhost", user="places", dbname="places")
     assert loaded.settings == Settings(databases={"default": sample}, source=ini)
-    unset = {"PW", "SSLMODE", "SSLROOTCERT", "SSLCERT", "SSLKEY", "TARGET_SESSION_ATTRS", "DATA"}
+    unset = {
+        "PW",
+        "SSLMODE",
+        "SSLROOTCERT",
+        "SSLCERT",
+        "SSLKEY",
+        "TARGET_SESSION_ATTRS",
+        "BUDGET_FOLDER",
+        "DATA",
+    }
     assert {item.key for item in loaded.effective if item.origin == "default"} == unset
 
 

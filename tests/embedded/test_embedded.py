@@ -202,6 +202,10 @@ def test_listens_on_no_network_and_writes_safely(data: Path) -> None:
     assert connections == []
 
 
+def test_a_server_has_room_for_what_the_service_asks_and_for_others() -> None:
+    assert [cluster.settings_for(asked)["max_connections"] for asked in (0, 80, 160)] == ["100", "100", "173"]
+
+
 def test_settings_of_the_environment_do_not_reach_the_server(data: Path) -> None:
     with User(data, env={"PGPORT": "6000", "PGDATA": "/nowhere", "PGOPTIONS": "-c jit=on"}) as user:
         assert user.answer()["connect_kwargs"]["port"] == 5432

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -21,6 +22,7 @@ POOL = {
     "QUERY_TIMEOUT": 9.0,
     "RESET": "always",
     "LEAK_AFTER": 30.0,
+    "BUDGET": 9,
 }
 OTHERS = {
     "CORS_ORIGINS": "https://shop.example https://admin.example",
@@ -39,8 +41,13 @@ OTHERS = {
 
 
 @pytest.fixture(scope="module")
-def service(ledger_database: Database) -> Iterator[Gunicorn]:
-    pool = {f"POOL_{key}": str(value) for key, value in POOL.items()}
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("budget")
+
+
+@pytest.fixture(scope="module")
+def service(ledger_database: Database, folder: Path) -> Iterator[Gunicorn]:
+    pool = {f"POOL_{key}": str(value) for key, value in POOL.items()} | {"POOL_BUDGET_FOLDER": str(folder)}
     env = environment_for({"default": ledger_database}, **pool, **OTHERS)
     with start_gunicorn("-k", "gthread", "-w", "1", "--threads", "8", env=env, app=LEDGER) as started:
         yield started
@@ -50,11 +57,13 @@ def get(service: Gunicorn, path: str, **headers: str) -> requests.Response:
     return requests.get(f"{service.url}{path}", headers=headers, timeout=20)
 
 
-def test_the_pool(service: Gunicorn):
+def test_the_pool(service: Gunicorn, folder: Path):
     options = get(service, "/ledger/session").json()["options"]
     sizes = {"min": "minconn", "max": "maxconn"}
     expected = {sizes.get(key.lower(), key.lower()): value for key, value in POOL.items()}
-    assert options == {"name": "default", "read_only": False, **expected}
+    budget = options.pop("budget")
+    assert {**options, "budget": budget["size"]} == {"name": "default", "read_only": False, **expected}
+    assert [str(file) for file in folder.iterdir()] == [budget["path"]]
 
 
 def test_statements_and_rows(service: Gunicorn):

@@ -12,10 +12,12 @@ Imports nothing but the standard library and psycopg2.
 from swagger_server.pool.errors import PoolClosed, PoolError, PoolFull, PoolTimeout, PoolUnavailable
 from swagger_server.pool.options import PoolOptions
 from swagger_server.pool.pool import ConnectionPool
+from swagger_server.pool.snapshot import Place, Waiting
 from swagger_server.pool.stats import PoolStats
 
 __all__ = [
     "ConnectionPool",
+    "Place",
     "PoolClosed",
     "PoolError",
     "PoolFull",
@@ -23,4 +25,5 @@ __all__ = [
     "PoolStats",
     "PoolTimeout",
     "PoolUnavailable",
+    "Waiting",
 ]

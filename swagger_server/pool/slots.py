@@ -5,8 +5,10 @@ bookkeeping and nothing else. Two rules hold whenever the lock is free: nobody w
 and there are never more than `maxconn` places.
 """
 
+import contextvars
 import threading
 import weakref
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Hashable
 from time import monotonic
@@ -14,6 +16,7 @@ from typing import Any
 
 from swagger_server.pool.checking import Handle
 from swagger_server.pool.stack import Stack
+from swagger_server.pool.stats import HELD_BUCKETS
 
 NOBODY: Stack = ()
 
@@ -68,10 +71,12 @@ class Tether(weakref.ref[Any]):
 class Waiter:
     """Somebody in the queue: sleeps until given a place or an error."""
 
-    __slots__ = ("_bell", "error", "since", "slot")
+    __slots__ = ("_bell", "context", "error", "since", "slot")
 
     def __init__(self) -> None:
         self.since = monotonic()
+        self.context = contextvars.copy_context()
+        """What tells who it is, to those that know what is in it."""
         self.slot: Slot | None = None
         self.error: Exception | None = None
         self._bell = threading.Lock()
@@ -104,6 +109,8 @@ class Slots:
         self.probing = False
         self.closed = False
         self.gets = 0
+        self.held = 0.0
+        self.held_counts = [0] * len(HELD_BUCKETS)
         self._begun = False
 
     @property
@@ -158,6 +165,9 @@ class Slots:
             if slot.key is not None:
                 self._unbind(slot)
             slot.conn = conn
+            held = now - slot.since
+            self.held += held
+            self.held_counts[bisect_left(HELD_BUCKETS, held)] += 1
             slot.since = now
             slot.reported = False
             if slot.expires <= now:
@@ -175,6 +185,9 @@ class Slots:
             slot = self.lent.pop(id(conn))
             self._unbind(slot)
             slot.conn = conn
+            held = now - slot.since
+            self.held += held
+            self.held_counts[bisect_left(HELD_BUCKETS, held)] += 1
             slot.since = now
             slot.reported = False
             self.cleaning.add(slot)
@@ -345,6 +358,25 @@ class Slots:
     def inherited(self) -> list[Slot]:
         """In a child process, where nobody is left to release the lock: all slots of the parent."""
         return [*self.idle, *self.lent.values(), *self.cleaning]
+
+    def queue(self) -> list[Waiter]:
+        """Who waits, the longest first."""
+        with self.lock:
+            return list(self.waiters)
+
+    def states(self) -> list[tuple[str, Slot]]:
+        """Every filled place with its state: "in use", "cleaning" or "idle"."""
+        with self.lock:
+            return [
+                *(("in use", slot) for slot in self.lent.values()),
+                *(("cleaning", slot) for slot in self.cleaning),
+                *(("idle", slot) for slot in reversed(self.idle)),
+            ]
+
+    def held_histogram(self) -> tuple[tuple[float, int], ...]:
+        """The checkouts that have ended, by how long they lasted."""
+        with self.lock:
+            return tuple(zip(HELD_BUCKETS, self.held_counts, strict=True))
 
     def numbers(self) -> dict[str, int]:
         """How many places are in which state, and how many callers wait."""

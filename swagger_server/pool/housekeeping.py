@@ -64,6 +64,7 @@ class Housekeeper:
         """Do what is due. Gives the seconds until the next time, or None when the pool is closed."""
         if self._slots.closed:
             return None
+        self._slots.sum_up()
         now = monotonic()
         self._cut_overdue(now)
         self._report_held(now)

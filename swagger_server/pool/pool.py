@@ -387,6 +387,7 @@ class ConnectionPool:
     def stats(self) -> PoolStats:
         """How the pool stands, and what it has done since its start in this process."""
         slots, outage = self._slots, self._opener.outage
+        held, held_histogram = slots.sum_up()
         return PoolStats(
             name=self.options.name,
             minconn=self.minconn,
@@ -398,8 +399,8 @@ class ConnectionPool:
             wait_histogram=self._counters.wait_histogram(),
             waited=self._counters.waited,
             longest_wait=self._counters.longest_wait,
-            held_histogram=slots.held_histogram(),
-            held=slots.held,
+            held_histogram=held_histogram,
+            held=held,
             **self._counters.counts(),
         )
 

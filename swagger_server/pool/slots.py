@@ -98,6 +98,7 @@ class Slots:
         self.maxconn = maxconn
         self.max_waiting = max_waiting
         self.lock = threading.Lock()
+        self._summing = threading.Lock()
         # A stack: the one used last is lent first, so that a quiet pool can shrink.
         self.idle: list[Slot] = []
         self.lent: dict[int, Slot] = {}
@@ -109,8 +110,10 @@ class Slots:
         self.probing = False
         self.closed = False
         self.gets = 0
-        self.held = 0.0
-        self.held_counts = [0] * len(HELD_BUCKETS)
+        self.ended: list[float] = []
+        """How long the checkouts have lasted that ended since `sum_up`: adding that up here would cost each of them."""
+        self._held = 0.0
+        self._held_counts = [0] * len(HELD_BUCKETS)
         self._begun = False
 
     @property
@@ -165,9 +168,7 @@ class Slots:
             if slot.key is not None:
                 self._unbind(slot)
             slot.conn = conn
-            held = now - slot.since
-            self.held += held
-            self.held_counts[bisect_left(HELD_BUCKETS, held)] += 1
+            self.ended.append(now - slot.since)
             slot.since = now
             slot.reported = False
             if slot.expires <= now:
@@ -185,9 +186,7 @@ class Slots:
             slot = self.lent.pop(id(conn))
             self._unbind(slot)
             slot.conn = conn
-            held = now - slot.since
-            self.held += held
-            self.held_counts[bisect_left(HELD_BUCKETS, held)] += 1
+            self.ended.append(now - slot.since)
             slot.since = now
             slot.reported = False
             self.cleaning.add(slot)
@@ -373,10 +372,15 @@ class Slots:
                 *(("idle", slot) for slot in reversed(self.idle)),
             ]
 
-    def held_histogram(self) -> tuple[tuple[float, int], ...]:
-        """The checkouts that have ended, by how long they lasted."""
+    def sum_up(self) -> tuple[float, tuple[tuple[float, int], ...]]:
+        """The checkouts that have ended: how long they lasted in sum, and how many by how long. Due once a second."""
         with self.lock:
-            return tuple(zip(HELD_BUCKETS, self.held_counts, strict=True))
+            ended, self.ended = self.ended, []
+        with self._summing:
+            self._held += sum(ended)
+            for seconds in ended:
+                self._held_counts[bisect_left(HELD_BUCKETS, seconds)] += 1
+            return self._held, tuple(zip(HELD_BUCKETS, self._held_counts, strict=True))
 
     def numbers(self) -> dict[str, int]:
         """How many places are in which state, and how many callers wait."""

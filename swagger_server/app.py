@@ -69,7 +69,7 @@ def create_app(
         _is_secured(api),
         watching.metrics.observe if watching.metrics else None,
     )
-    return Application(
+    application = Application(
         edge,
         immediate={health.LIVE: edge},
         apart=(METRICS, *POOL_PAGE),
@@ -80,6 +80,8 @@ def create_app(
         on_start=lambda: _start(databases, watching),
         on_stop=lambda: _stop(databases, watching),
     )
+    watching.queued = application.queued
+    return application
 
 
 class _Watching:
@@ -87,13 +89,14 @@ class _Watching:
 
     def __init__(self, settings: Settings) -> None:
         self.databases: Mapping[str, db.Database] = {}
+        self.queued: Callable[[], Iterable[tuple[float, Request]]] = lambda: ()
         self.metrics: Metrics | None = None
         self.page: PoolPage | None = None
         try:
             if settings.server.metrics:
                 self.metrics = Metrics(runtime.folder(), self._pools)
             if settings.shows_pool_page:
-                self.page = PoolPage(runtime.folder(), self._pools)
+                self.page = PoolPage(runtime.folder(), self._pools, lambda: self.queued())
         except OSError as exc:  # no folder for temporary files, say: no reason not to serve
             log.warning("there is no /metrics and no /pool: %s", exc)
         beats = (self.metrics and self.metrics.publish, self.page and self.page.remember)

@@ -69,7 +69,9 @@ class Access:
 
     def _end(self, status: int) -> None:
         if self._observe is not None:
-            self._observe(self.request.operation, self.method, status, self.seconds)
+            # With the wait for a thread, which is before the edge.
+            waited = time.monotonic() - self.request.arrived
+            self._observe(self.request.operation, self.method, status, waited)
         self._write(status)
         # Not by a token: a stream may be closed in another context than the one that it began in, and
         # the thread of a WSGI worker goes on to other requests in this one.

@@ -25,6 +25,9 @@ function show(picture) {
   const time = new Date(picture.at * 1000).toLocaleTimeString();
   status.className = picture.silent.length ? "bad" : "";
   setText(status, `${count} ${count === 1 ? "worker" : "workers"}, ${time}${silent}`);
+  const queued = picture.workers.flatMap((worker) => worker.queue.map((each) => ({ pid: worker.pid, ...each })));
+  document.getElementById("threads").hidden = queued.length === 0;
+  showQueue(document.querySelector("#threads table"), queued);
   keep(pools, picture.pools, (pool) => pool.name, makePool, (node, pool) => showPool(node, pool, picture.workers));
 }
 
@@ -42,7 +45,9 @@ function showPool(node, pool, workers) {
   const parts = workers.flatMap((worker) =>
     worker.pools.filter((each) => each.name === pool.name).map((each) => ({ pid: worker.pid, ...each })),
   );
-  showQueue(node.querySelector(".queue"), parts);
+  const waiting = parts.flatMap((part) => part.queue.map((each) => ({ pid: part.pid, ...each })));
+  node.querySelector(".queue").hidden = waiting.length === 0;
+  showQueue(node.querySelector(".queue"), waiting);
   showConnections(node.querySelector(".connections tbody"), parts);
 }
 
@@ -59,11 +64,11 @@ function showChart(node, history) {
   setText(node.querySelector(".scale"), `last ${Math.round(history.length / 60)} minutes, up to ${most}`);
 }
 
-function showQueue(table, parts) {
-  const waiting = parts.flatMap((part) => part.queue.map((each) => ({ pid: part.pid, ...each })));
+function showQueue(table, waiting) {
   waiting.sort((a, b) => b.seconds - a.seconds);
-  table.hidden = waiting.length === 0;
-  const key = (each) => `${each.pid} ${each.request_id}`;
+  // Nothing tells them apart for certain: the one that waits longest is the first row.
+  const places = new Map(waiting.map((each, place) => [each, place]));
+  const key = (each) => String(places.get(each));
   keep(table.tBodies[0], waiting, key, () => makeRow("worker", "since", "operation", "request"), (row, each) => {
     fill(row, { worker: each.pid, since: seconds(each.seconds), operation: what(each), request: each.request_id });
   });

@@ -19,9 +19,17 @@ PATHS = ("/pool", "/pool.json")
 
 _FILES = Path(__file__).parent
 
+_POLICY = (
+    "default-src 'self'",
+    "img-src data:",  # the icon, which is none
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+    "form-action 'none'",
+)
+
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "Content-Security-Policy": "; ".join(_POLICY),
 }
 
 _SUMS = ("max", "in_use", "idle", "cleaning", "opening", "waiting")
@@ -30,12 +38,22 @@ _SUMS = ("max", "in_use", "idle", "cleaning", "opening", "waiting")
 class PoolPage:
     """The page for the pools of all processes in `folder`; `pools` are those of this one."""
 
-    def __init__(self, folder: Folder, pools: Callable[[], Iterable[ConnectionPool]]) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        pools: Callable[[], Iterable[ConnectionPool]],
+        queued: Callable[[], Iterable[snapshot.Queued]],
+    ) -> None:
+        """`queued` are the requests that wait for a thread."""
         self._pools = pools
+        self._queued = queued
         self._history = History()
-        self._colleagues = Colleagues(folder, lambda: snapshot.take(self._pools(), self._history))
+        self._colleagues = Colleagues(folder, self._picture)
         self.start = self._colleagues.start
         self.stop = self._colleagues.stop
+
+    def _picture(self) -> Picture:
+        return snapshot.take(self._pools(), self._queued(), self._history)
 
     def remember(self) -> None:
         """Once a second: note how the pools of this process stand."""
@@ -97,4 +115,4 @@ def _summed(name: str, parts: list[Picture], now: int) -> Picture:
 
 def _without_history(worker: Picture) -> Picture:
     pools = [{key: value for key, value in pool.items() if key != "history"} for pool in worker["pools"]]
-    return {"pid": worker["pid"], "pools": pools}
+    return {**worker, "pools": pools}

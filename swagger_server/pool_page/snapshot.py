@@ -12,9 +12,17 @@ from swagger_server.under_way import UnderWay
 Picture = dict[str, Any]
 
 
-def take(pools: Iterable[ConnectionPool], history: History) -> Picture:
+Queued = tuple[float, UnderWay]
+"""A request that waits for a thread, and for how many seconds it does."""
+
+
+def take(pools: Iterable[ConnectionPool], queued: Iterable[Queued], history: History) -> Picture:
     """This process: its pools, their connections and queues, and what was remembered of the last minutes."""
-    return {"pid": os.getpid(), "pools": [_pool(pool, history) for pool in pools]}
+    return {
+        "pid": os.getpid(),
+        "pools": [_pool(pool, history) for pool in pools],
+        "queue": [{"seconds": round(seconds, 3), **_request(request)} for seconds, request in queued],
+    }
 
 
 def _pool(pool: ConnectionPool, history: History) -> Picture:

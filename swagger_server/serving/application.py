@@ -10,6 +10,7 @@ import functools
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Any
 
 from swagger_server import under_way
@@ -213,6 +214,14 @@ class Application:
         if self._request_threads is None:
             self._request_threads = RequestThreads(self._threads, self._max_wait)
         return self._request_threads
+
+    def queued(self) -> list[tuple[float, Request]]:
+        """The requests that wait for a thread, and for how many seconds each does. For anybody; none under WSGI."""
+        if self._request_threads is None:
+            return []
+        now = monotonic()
+        jobs = (job for job in self._request_threads.waiting() if isinstance(job, RequestJob))
+        return [(now - job.request.arrived, job.request) for job in jobs]
 
     def _own_threads(self) -> RequestThreads:
         if self._threads_apart is None:

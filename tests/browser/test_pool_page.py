@@ -62,7 +62,7 @@ def test_it_shows_every_connection_who_has_it_and_who_waits(visit: Visit, busy_s
     rows = page.locator(".connections tbody tr")
     expect(page.get_by_role("status")).to_contain_text("2 workers")
     expect(rows.locator(".worker").first).to_have_text(re.compile("|".join(map(str, busy_service.workers()))))
-    expect(page.locator(".queue")).to_be_hidden()
+    expect(page.locator("#pools .queue")).to_be_hidden()
     chart = page.locator(".chart path.in-use")
     before = chart.get_attribute("d")
 
@@ -71,7 +71,7 @@ def test_it_shows_every_connection_who_has_it_and_who_waits(visit: Visit, busy_s
         expect(in_use.first.locator(".operation")).to_have_text(SLEEP)
         expect(in_use.first.locator(".request")).to_have_text(re.compile(r"visitor-\d"))
         expect(in_use.first.locator(".state")).to_contain_text("in use, SQL")
-        waiting = page.locator(".queue tbody tr")
+        waiting = page.locator("#pools .queue tbody tr")
         expect(waiting.first.locator(".operation")).to_have_text(SLEEP)
         expect(waiting.first.locator(".request")).to_have_text(re.compile(r"visitor-\d"))
         expect(page.locator('[data-number="waiting"]')).not_to_have_text("0")
@@ -84,7 +84,7 @@ def test_it_shows_every_connection_who_has_it_and_who_waits(visit: Visit, busy_s
         expect(chart).not_to_have_attribute("d", before or "")
 
     expect(page.locator(".connections tr.in-use")).to_have_count(0)
-    expect(page.locator(".queue")).to_be_hidden()
+    expect(page.locator("#pools .queue")).to_be_hidden()
     # The chart remembers: its area has not gone back to the ground everywhere.
     expect(chart).to_have_attribute("d", re.compile(r",(?!100)\d+\.\d "))
 
@@ -127,7 +127,9 @@ def test_what_a_client_made_up_is_shown_as_text(visit: Visit, busy_service: Guni
         "at": 1.0,
         "silent": [],
         "pools": [{**pool, "down": False, "history": [[0, 0, 0, 0, 0], [1, 1, 0, 0, 1]]}],
-        "workers": [{"pid": 1, "pools": [{**pool, "down": False, "connections": [row], "queue": []}]}],
+        "workers": [
+            {"pid": 1, "pools": [{**pool, "down": False, "connections": [row], "queue": []}], "queue": []}
+        ],
     }
     page.route("**/pool.json", lambda route: route.fulfill(json=picture))
     page.goto(f"{busy_service.url}/pool")

@@ -208,6 +208,8 @@ class Application:
         """On the loop: take note of the answers that the threads have sent themselves."""
         if self._request_threads is not None:
             self._request_threads.collect()
+        if self._threads_apart is not None:
+            self._threads_apart.collect()
 
     def request_threads(self) -> RequestThreads:
         """Those of this process; made on first use, since threads would not survive the fork of a preloaded app."""

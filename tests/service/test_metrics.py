@@ -15,7 +15,7 @@ import requests
 
 from tests.service.conftest import LEDGER, environment_for
 from tests.support.exposition import Scrape
-from tests.support.process import CHECKOUT, OWN_WORKER, Gunicorn, start_gunicorn, wait_until
+from tests.support.process import CHECKOUT, OWN_WORKER, START_TIMEOUT, Gunicorn, start_gunicorn, wait_until
 from tests.support.servers import Database
 
 OPERATION = "tests.second_spec.controllers."
@@ -71,9 +71,9 @@ BORROWING = ROUNDS * sum(borrows for *_, borrows in KINDS)
         (("-k", OWN_WORKER), False),
         (("-k", "gthread", "--threads", "4", "--preload"), False),
         (("-k", "gevent", "--preload"), False),
-        (("-k", "asgi"), True),
+        (("-k", "sync"), True),
     ],
-    ids=["own", "gthread-preload", "gevent-preload", "asgi-chdir"],
+    ids=["own", "gthread-preload", "gevent-preload", "sync-chdir"],
 )
 def test_the_numbers_are_what_the_clients_counted_over_a_workers_death(
     ledger_database: Database, tmp_path: Path, how: tuple[str, ...], elsewhere: bool
@@ -83,12 +83,12 @@ def test_the_numbers_are_what_the_clients_counted_over_a_workers_death(
     if elsewhere:
         args, more = (*args, "--chdir", str(CHECKOUT)), {"cwd": tmp_path}
     with ledger(ledger_database, *args, **more) as service:
-        wait_until(lambda: Scrape(service).value("swagger_server_workers") == 4)
+        wait_until(lambda: Scrape(service).value("swagger_server_workers") == 4, START_TIMEOUT)
         counted = ask_all(service)
         with killed_while_it_sleeps(service, ledger_database) as scrape:
             # What was published a moment before it died.
             assert scrape.value("swagger_server_pool_checkouts_total", pool="default") == BORROWING + 1
-        wait_until(lambda: Scrape(service).value("swagger_server_workers") == 4)
+        wait_until(lambda: Scrape(service).value("swagger_server_workers") == 4, START_TIMEOUT)
         counted += ask_all(service)
 
         scrape = Scrape(service)

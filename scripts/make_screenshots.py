@@ -1,4 +1,4 @@
-"""Pictures of the running service for the README: docs/images/page.png, page-phone.png and swagger-ui.png.
+"""Pictures of the running service for the README: docs/images/page.png, page-phone.png, swagger-ui.png and pool.png.
 
     python scripts/make_screenshots.py [--url http://127.0.0.1:8080] [--out docs/images]
 
@@ -7,15 +7,17 @@ Chromium and requirements-dev.txt.
 """
 
 import argparse
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -23,6 +25,15 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 CHECKOUT = Path(__file__).resolve().parents[1]
 START_TIMEOUT = 120.0  # seconds; a first start loads the places
 KOELN = 2886242
+CLIENTS = 16
+CHART_SECONDS = 45
+SEARCHES = [
+    "cities?q=san&limit=50",
+    "cities?q=lomdon",
+    "cities?q=kopenhagn",
+    "airports?q=inter",
+    "countries/DE/cities",
+]
 
 
 def main() -> None:
@@ -32,6 +43,7 @@ def main() -> None:
         _page(browser, url, arguments.out / "page.png")
         _phone(browser, url, arguments.out / "page-phone.png")
         _swagger_ui(browser, url, arguments.out / "swagger-ui.png")
+        _pool(browser, url, arguments.out / "pool.png")
     for picture in sorted(arguments.out.glob("*.png")):
         print(f"{picture}: {picture.stat().st_size / 1000:.0f} kB")
 
@@ -114,6 +126,40 @@ def _swagger_ui(browser: Browser, url: str, picture: Path) -> None:
     page.goto(f"{url}/v1/ui/", wait_until="networkidle")
     expect(page.locator(".opblock").first).to_be_visible()
     page.screenshot(path=picture)
+
+
+def _pool(browser: Browser, url: str, picture: Path) -> None:
+    """Under load, so that there is something to be seen; a service with /pool."""
+    page = browser.new_page(viewport={"width": 1280, "height": 760})
+    page.goto(f"{url}/pool")
+    with _load(url):
+        expect(page.locator(".connections tr.in-use")).not_to_have_count(0, timeout=60_000)
+        for _ in range(CHART_SECONDS):
+            time.sleep(1)
+        expect(page.locator(".connections tr.in-use").nth(1)).to_be_visible(timeout=60_000)
+        page.screenshot(path=picture)
+
+
+@contextmanager
+def _load(url: str) -> Iterator[None]:
+    """Clients that search for places of all kinds of names, one after the other, within the block."""
+    over = threading.Event()
+
+    def search() -> None:
+        while not over.is_set():
+            with suppress(OSError):
+                urllib.request.urlopen(f"{url}/v1/{random.choice(SEARCHES)}", timeout=10).close()
+            over.wait(random.expovariate(20))
+
+    clients = [threading.Thread(target=search) for _ in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for client in clients:
+            client.join()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Owns how the parts are put together. Works for any spec: what is about places comes in as arguments.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,21 @@ from flask import Blueprint, Flask
 from psycopg2.extras import RealDictCursor
 from werkzeug.sansio.response import Response
 
-from swagger_server import budgets, db, encoder, health, position
+from swagger_server import budgets, db, encoder, health, position, runtime
 from swagger_server.config import Settings
 from swagger_server.config.settings import DEFAULT_DATABASE
 from swagger_server.cooperation import cooperate_with_gevent
 from swagger_server.edge import with_edge
 from swagger_server.edge.security import secured_operations
-from swagger_server.pool import PoolOptions
+from swagger_server.metrics import PATH as METRICS
+from swagger_server.metrics import Metrics
+from swagger_server.pool import ConnectionPool, PoolOptions
+from swagger_server.pool_page import PATHS as POOL_PAGE
+from swagger_server.pool_page import PoolPage
+from swagger_server.pulse import Pulse
 from swagger_server.serving import VALIDATORS, Application, Request, connexion_handler
+
+log = logging.getLogger(__name__)
 
 
 def create_app(
@@ -39,10 +47,13 @@ def create_app(
     need. Connects to nothing before `Application.start()`. Raises what Connexion raises for a spec
     that is invalid or names a function that does not exist.
     """
+    # Before the spec names its controllers, which may define metrics of their own.
+    watching = _Watching(settings)
     api = _connexion_app(settings, spec)
     for name, arguments in connections.items():
         _register_database(api.app, settings, name, arguments)
-    for blueprint in (health.blueprint(schema), *blueprints):
+    watching.databases = db.databases(api.app)
+    for blueprint in (health.blueprint(schema), *watching.blueprints(), *blueprints):
         api.app.register_blueprint(blueprint)
     retry = _retry_read if settings.replica is None else _retry_read_on_primary
     # The outermost layer answers errors: it makes some itself, and all are to look alike.
@@ -50,17 +61,64 @@ def create_app(
         api, retry=retry if settings.server.retry_reads else _never, raise_errors=True
     )
     databases = db.databases(api.app).values()
-    edge = with_edge(handler, settings.cors, settings.server, _allowed_methods(api.app), _is_secured(api))
-    return Application(
+    edge = with_edge(
+        handler,
+        settings.cors,
+        settings.server,
+        _allowed_methods(api.app),
+        _is_secured(api),
+        watching.metrics.observe if watching.metrics else None,
+    )
+    application = Application(
         edge,
         immediate={health.LIVE: edge},
+        apart=(METRICS, *POOL_PAGE),
         threads=settings.pool.max,
         max_wait=settings.pool.timeout,
         deadline=settings.server.deadline,
         max_body=settings.server.max_body,
-        on_start=lambda: _start(databases),
-        on_stop=lambda: _stop(databases),
+        on_start=lambda: _start(databases, watching),
+        on_stop=lambda: _stop(databases, watching),
     )
+    watching.queued = application.queued
+    return application
+
+
+class _Watching:
+    """What shows how the service does: its metrics and its page of the pools, as far as they are wanted."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.databases: Mapping[str, db.Database] = {}
+        self.queued: Callable[[], Iterable[tuple[float, Request]]] = lambda: ()
+        self.metrics: Metrics | None = None
+        self.page: PoolPage | None = None
+        try:
+            if settings.server.metrics:
+                self.metrics = Metrics(runtime.folder(), self._pools)
+            if settings.shows_pool_page:
+                self.page = PoolPage(runtime.folder(), self._pools, lambda: self.queued())
+        except OSError as exc:  # no folder for temporary files, say: no reason not to serve
+            log.warning("there is no /metrics and no /pool: %s", exc)
+        beats = (self.metrics and self.metrics.publish, self.page and self.page.remember)
+        self._pulse = Pulse([beat for beat in beats if beat])
+
+    def blueprints(self) -> Iterable[Blueprint]:
+        return [each.blueprint() for each in (self.metrics, self.page) if each]
+
+    def start(self) -> None:
+        for each in (self.metrics, self.page):
+            if each:
+                each.start()
+        self._pulse.start()
+
+    def stop(self) -> None:
+        """While the pools are still there: the last of what they have counted."""
+        self._pulse.stop()
+        if self.page:
+            self.page.stop()
+
+    def _pools(self) -> list[ConnectionPool]:
+        return [database.opened for database in self.databases.values() if database.opened]
 
 
 def _connexion_app(settings: Settings, spec: Path) -> connexion.FlaskApp:
@@ -122,13 +180,15 @@ def _register_database(app: Flask, settings: Settings, name: str, arguments: Map
     )
 
 
-def _start(databases: Iterable[db.Database]) -> None:
+def _start(databases: Iterable[db.Database], watching: _Watching) -> None:
     cooperate_with_gevent()
     for database in databases:
         database.open()
+    watching.start()
 
 
-def _stop(databases: Iterable[db.Database]) -> None:
+def _stop(databases: Iterable[db.Database], watching: _Watching) -> None:
+    watching.stop()
     for database in databases:
         database.close()
 

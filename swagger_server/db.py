@@ -149,6 +149,11 @@ class Database:
 
     pool = property(open)
 
+    @property
+    def opened(self) -> ConnectionPool | None:
+        """The pool of this process, if there is one."""
+        return self._pool
+
     def close(self) -> None:
         """Close the pool and its connections. The next use opens another one."""
         pool, self._pool = self._pool, None
@@ -287,6 +292,7 @@ def _lend(database: Database, source: Database, asked: UnderWay, patience: float
     except BaseException:
         pool.putconn(connection)
         raise
+    connection.borrower = asked
     interrupt = functools.partial(pool.interrupt, connection)
     asked.cancellation.add(interrupt)
     return _Lease(database, pool, connection, asked.cancellation, interrupt)

@@ -1,10 +1,11 @@
 """gunicorn's settings for this service; the command line overrides each."""
 
+import os
 import signal
 import sys
 from typing import Any
 
-from swagger_server import capacity
+from swagger_server import capacity, runtime
 from swagger_server.config import ConfigError, read_settings
 from swagger_server.embedded import EmbeddedError
 from swagger_server.prepare import prepare
@@ -35,6 +36,11 @@ def on_starting(server: Any) -> None:
     except (ConfigError, EmbeddedError) as exc:
         print(f"swagger_server: {exc}", file=sys.stderr)
         sys.exit(1)
+
+
+def on_exit(_server: Any) -> None:
+    """Remove what the workers have shared, now that all of them have ended."""
+    runtime.remove(os.getpid())
 
 
 # uvloop loses a signal that arrives before it runs: stopping the service while a worker is still loading would

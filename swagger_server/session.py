@@ -18,6 +18,7 @@ from psycopg2.extensions import STATUS_READY, TRANSACTION_STATUS_INERROR, QueryC
 from swagger_server import position
 from swagger_server.prepared import PreparedStatements
 from swagger_server.timings import Timings, add
+from swagger_server.under_way import UnderWay
 
 _Cursor = psycopg2.extensions.cursor
 
@@ -42,6 +43,8 @@ class Connection(psycopg2.extensions.connection):
     read_only: bool = False
     prefix: bytes = b""
     timings: Timings | None = None
+    borrower: UnderWay | None = None
+    """The request, for those who look on."""
     prepared: PreparedStatements | None = None
     changed: bool = False
     """A statement may have changed the session: kept by the pool's own connection class."""
@@ -75,7 +78,8 @@ class Connection(psycopg2.extensions.connection):
 
     def end_request(self) -> None:
         """Forget the request. Whatever transaction is open is left to the pool to roll back."""
-        self.read_only, self.prefix, self.timings, self.has_committed = False, b"", None, False
+        self.read_only, self.prefix, self.timings, self.borrower = False, b"", None, None
+        self.has_committed = False
 
     # The stubs' overloads cannot be written for a class that is made at run time.
     def cursor(  # type: ignore[override]

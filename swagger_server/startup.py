@@ -20,7 +20,7 @@ from connexion.exceptions import ConnexionException
 from flask import Blueprint
 from yaml import YAMLError
 
-from swagger_server import capacity, log
+from swagger_server import capacity, log, runtime
 from swagger_server.app import create_app
 from swagger_server.config import ConfigError, Loaded, read_settings
 from swagger_server.cooperation import in_each_worker
@@ -50,6 +50,8 @@ def load_application(
     `blueprints` add pages outside the spec, `schema` a condition for being ready. Settings, a spec or an
     embedded database that cannot be used end the process with status 3 and one line on stderr.
     """
+    master = os.getpid() if _is_preloading() else master_of_loading_worker()
+    runtime.belong_to(master)
     try:
         loaded = read_settings()
         log.configure(loaded.settings.server)
@@ -60,7 +62,7 @@ def load_application(
         _refuse(str(exc))
     except (ConnexionException, YAMLError, OSError, ImportError) as exc:
         _refuse(f"{spec}: {exc}")
-    _start(application)
+    _start(application, master)
     return application
 
 
@@ -80,15 +82,14 @@ def _refuse(reason: str) -> NoReturn:
     sys.exit(_GUNICORN_HALTS)
 
 
-def _start(application: Application) -> None:
+def _start(application: Application, master: int | None) -> None:
     """Open the pools in this process, or, in a master that preloads, in each worker once it is forked."""
     atexit.register(application.stop)
-    if _is_preloading():
-        master = os.getpid()
+    if master == os.getpid():
         os.register_at_fork(after_in_child=forget_master_handlers)
         in_each_worker(lambda: _start_here(application, master))
     else:
-        _start_here(application, master_of_loading_worker())
+        _start_here(application, master)
 
 
 def _start_here(application: Application, master: int | None) -> None:

@@ -17,14 +17,26 @@ ENVIRON_KEY = "swagger_server.under_way"
 class UnderWay:
     """A request: its method, where its time goes, and the ways to end what it does."""
 
-    __slots__ = ("cancellation", "method", "needs_primary", "timings")
+    __slots__ = ("cancellation", "method", "needs_primary", "request_id", "timings")
 
     def __init__(self, method: str) -> None:
         self.method = method
+        self.request_id: str | None = None
+        """What the log calls it; None where nobody has given it a name."""
         self.timings: Timings = {}
         self.cancellation = Cancellation()
         self.needs_primary = False
         """Whether a replica has failed it: what it reads is to come from the primary."""
+
+    @property
+    def path(self) -> str | None:
+        """Where it is told, for those who look on."""
+        return None
+
+    @property
+    def operation(self) -> str | None:
+        """The operation that answers it, where it is known, for those who look on."""
+        return None
 
     def header(self, _name: str) -> str | None:
         """One header by its lower-case name; None where there is none, or nothing is known of them."""

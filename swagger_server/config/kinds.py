@@ -118,7 +118,7 @@ class Flag(_Plain):
         return word in TRUE_WORDS
 
     def show(self, value: Any) -> str:
-        return "yes" if value else "no"
+        return "" if value is None else "yes" if value else "no"
 
 
 @dataclass(frozen=True)

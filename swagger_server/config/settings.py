@@ -303,6 +303,18 @@ class ServerSettings:
         True, "RETRY_READS", Flag(), "Whether a GET whose database connection died under it is run again."
     )
     rows: str = _key("tuple", "ROWS", Choice(("tuple", "dict")), "What cursors give for a row.")
+    metrics: bool = _key(
+        True,
+        "METRICS",
+        Flag(),
+        "Whether /metrics tells Prometheus what was counted; keep it from the public at the reverse proxy.",
+    )
+    pool_page: bool | None = _key(
+        None,
+        "POOL_PAGE",
+        Flag(),
+        "Whether /pool shows who has which connection; unset: with the embedded database only.",
+    )
 
 
 @dataclass(frozen=True)
@@ -340,6 +352,12 @@ class Settings:
             (name for name, each in self.databases.items() if each.read_only and name != DEFAULT_DATABASE),
             None,
         )
+
+    @property
+    def shows_pool_page(self) -> bool:
+        """Whether /pool is there: as said, else where the database is a developer's own."""
+        said = self.server.pool_page
+        return self.uses_embedded if said is None else said
 
 
 POSTGRES = "POSTGRES"

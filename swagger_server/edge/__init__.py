@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from swagger_server import problems, request_id
 from swagger_server.config import CorsSettings, ServerSettings
 from swagger_server.edge import caching, compression
-from swagger_server.edge.access import Access
+from swagger_server.edge.access import Access, Observe
 from swagger_server.edge.caching import Caching
 from swagger_server.edge.cors import Cors
 from swagger_server.edge.forwarded import trust_proxies
@@ -32,9 +32,13 @@ def with_edge(
     server: ServerSettings,
     allowed_methods: AllowedMethods,
     is_secured: IsSecured = lambda _request: False,
+    observe: Observe | None = None,
 ) -> Handler:
-    """`handler` inside the outermost layer. The result never raises: what escapes becomes a problem."""
-    edge = _Edge(handler, cors, server, allowed_methods, is_secured)
+    """`handler` inside the outermost layer. The result never raises: what escapes becomes a problem.
+
+    `observe` is called with every answer that has ended, and must not raise.
+    """
+    edge = _Edge(handler, cors, server, allowed_methods, is_secured, observe)
     return edge.handle
 
 
@@ -46,6 +50,7 @@ class _Edge:
         server: ServerSettings,
         allowed_methods: AllowedMethods,
         is_secured: IsSecured,
+        observe: Observe | None,
     ) -> None:
         self._handler = handler
         self._cors = Cors(cors)
@@ -53,9 +58,10 @@ class _Edge:
         self._caching = Caching(server.cache_seconds, is_secured)
         self._trust = trust_proxies(server.trusted_proxies)
         self._allowed_methods = allowed_methods
+        self._observe = observe
 
     def handle(self, request: Request) -> Response:
-        access = Access(request)
+        access = Access(request, self._observe)
         try:
             self._trust(request)
             response = self._respond(request)

@@ -1,11 +1,11 @@
-"""The line that each request leaves in the log, written when its answer has ended, whole or a stream.
+"""What each request leaves behind when its answer has ended, whole or a stream: a line in the log, a count.
 
 Owns how long the request's id is the current one: until that line is written.
 """
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from swagger_server import problems, request_id
 from swagger_server.problems import Problem
@@ -13,17 +13,22 @@ from swagger_server.serving import Request, Response
 
 log = logging.getLogger("swagger_server.access")
 
+Observe = Callable[[str | None, str, int, float], object]
+"""Told of each answer that has ended: the operation (None where there is none), method, status and seconds."""
+
 
 class Access:
-    """One request, from its arrival at the edge to its line in the log."""
+    """One request, from its arrival at the edge to its line in the log; `observe` is told of its end."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, observe: Observe | None = None) -> None:
         self.request = request
+        self._observe = observe
         self.method = request.method
         self._started = time.perf_counter()
         self._outer_id = request_id.current.get()
         self.request_id = request_id.taken_or_made(request.header("x-request-id"))
         self._aborted = False
+        request.request_id = self.request_id
         request_id.current.set(self.request_id)
 
     @property
@@ -63,6 +68,10 @@ class Access:
             raise
 
     def _end(self, status: int) -> None:
+        if self._observe is not None:
+            # With the wait for a thread, which is before the edge.
+            waited = time.monotonic() - self.request.arrived
+            self._observe(self.request.operation, self.method, status, waited)
         self._write(status)
         # Not by a token: a stream may be closed in another context than the one that it began in, and
         # the thread of a WSGI worker goes on to other requests in this one.

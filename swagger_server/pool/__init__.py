@@ -13,11 +13,13 @@ from swagger_server.pool.errors import PoolClosed, PoolError, PoolFull, PoolTime
 from swagger_server.pool.ledger import Budget
 from swagger_server.pool.options import PoolOptions
 from swagger_server.pool.pool import ConnectionPool
+from swagger_server.pool.snapshot import Place, Waiting
 from swagger_server.pool.stats import PoolStats
 
 __all__ = [
     "Budget",
     "ConnectionPool",
+    "Place",
     "PoolClosed",
     "PoolError",
     "PoolFull",
@@ -25,4 +27,5 @@ __all__ = [
     "PoolStats",
     "PoolTimeout",
     "PoolUnavailable",
+    "Waiting",
 ]

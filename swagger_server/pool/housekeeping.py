@@ -67,6 +67,7 @@ class Housekeeper:
         """Do what is due. Gives the seconds until the next time, or None when the pool is closed."""
         if self._slots.closed:
             return None
+        self._slots.sum_up()
         now = monotonic()
         if self._options.budget is None:
             self._do_all(now)

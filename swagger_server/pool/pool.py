@@ -27,6 +27,7 @@ from swagger_server.pool.opening import Connector, Opener
 from swagger_server.pool.options import PoolOptions, check_size
 from swagger_server.pool.session import NotingConnection
 from swagger_server.pool.slots import Slot, Slots, Waiter
+from swagger_server.pool.snapshot import Place, Waiting
 from swagger_server.pool.stack import note_stack
 from swagger_server.pool.stats import Counters, PoolStats
 from swagger_server.pool.workers import Workers
@@ -440,6 +441,7 @@ class ConnectionPool:
     def stats(self) -> PoolStats:
         """How the pool stands, and what it has done since its start in this process."""
         slots, outage = self._slots, self._opener.outage
+        held, held_histogram = slots.sum_up()
         return PoolStats(
             name=self.options.name,
             minconn=self.minconn,
@@ -454,8 +456,20 @@ class ConnectionPool:
             wait_histogram=self._counters.wait_histogram(),
             waited=self._counters.waited,
             longest_wait=self._counters.longest_wait,
+            held_histogram=held_histogram,
+            held=held,
             **self._counters.counts(),
         )
+
+    def connections(self) -> list[Place]:
+        """Every connection at this moment: those in use first, the one used last first among the idle."""
+        now = monotonic()
+        return [Place.of(state, slot, now) for state, slot in self._slots.states()]
+
+    def waiting(self) -> list[Waiting]:
+        """Everybody who waits for a connection at this moment, the longest first."""
+        now = monotonic()
+        return [Waiting(now - waiter.since, waiter.context) for waiter in self._slots.queue()]
 
     def _numbers(self) -> str:
         """For messages: "total 3 of 20, idle 1, in use 2, ..."."""

@@ -5,8 +5,10 @@ bookkeeping and nothing else. Two rules hold whenever the lock is free: nobody w
 and there are never more than `maxconn` places.
 """
 
+import contextvars
 import threading
 import weakref
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Hashable
 from time import monotonic
@@ -15,6 +17,7 @@ from typing import Any
 from swagger_server.pool.checking import Handle
 from swagger_server.pool.ledger import Lease
 from swagger_server.pool.stack import Stack
+from swagger_server.pool.stats import HELD_BUCKETS
 
 NOBODY: Stack = ()
 
@@ -71,10 +74,12 @@ class Tether(weakref.ref[Any]):
 class Waiter:
     """Somebody in the queue: sleeps until given a place or an error."""
 
-    __slots__ = ("_bell", "error", "since", "slot")
+    __slots__ = ("_bell", "context", "error", "since", "slot")
 
     def __init__(self) -> None:
         self.since = monotonic()
+        self.context = contextvars.copy_context()
+        """What tells who it is, to those that know what is in it."""
         self.slot: Slot | None = None
         self.error: Exception | None = None
         self._bell = threading.Lock()
@@ -96,6 +101,7 @@ class Slots:
         self.maxconn = maxconn
         self.max_waiting = max_waiting
         self.lock = threading.Lock()
+        self._summing = threading.Lock()
         # A stack: the one used last is lent first, so that a quiet pool can shrink.
         self.idle: list[Slot] = []
         self.lent: dict[int, Slot] = {}
@@ -112,6 +118,10 @@ class Slots:
         """The next connection that comes back is not lent again: its share of the budget goes to others."""
         self.ceded = 0
         self.gets = 0
+        self.ended: list[float] = []
+        """How long the checkouts have lasted that ended since `sum_up`: adding that up here would cost each of them."""
+        self._held = 0.0
+        self._held_counts = [0] * len(HELD_BUCKETS)
         self._begun = False
 
     @property
@@ -166,6 +176,7 @@ class Slots:
             if slot.key is not None:
                 self._unbind(slot)
             slot.conn = conn
+            self.ended.append(now - slot.since)
             slot.since = now
             slot.reported = False
             if slot.expires <= now or self.pledged:
@@ -184,6 +195,7 @@ class Slots:
             slot = self.lent.pop(id(conn))
             self._unbind(slot)
             slot.conn = conn
+            self.ended.append(now - slot.since)
             slot.since = now
             slot.reported = False
             self.cleaning.add(slot)
@@ -381,6 +393,30 @@ class Slots:
     def inherited(self) -> list[Slot]:
         """In a child process, where nobody is left to release the lock: all slots of the parent."""
         return [*self.idle, *self.lent.values(), *self.cleaning]
+
+    def queue(self) -> list[Waiter]:
+        """Who waits, the longest first."""
+        with self.lock:
+            return list(self.waiters)
+
+    def states(self) -> list[tuple[str, Slot]]:
+        """Every filled place with its state: "in use", "cleaning" or "idle"."""
+        with self.lock:
+            return [
+                *(("in use", slot) for slot in self.lent.values()),
+                *(("cleaning", slot) for slot in self.cleaning),
+                *(("idle", slot) for slot in reversed(self.idle)),
+            ]
+
+    def sum_up(self) -> tuple[float, tuple[tuple[float, int], ...]]:
+        """The checkouts that have ended: how long they lasted in sum, and how many by how long. Due once a second."""
+        with self.lock:
+            ended, self.ended = self.ended, []
+        with self._summing:
+            self._held += sum(ended)
+            for seconds in ended:
+                self._held_counts[bisect_left(HELD_BUCKETS, seconds)] += 1
+            return self._held, tuple(zip(HELD_BUCKETS, self._held_counts, strict=True))
 
     def numbers(self) -> dict[str, int]:
         """How many places are in which state, and how many callers wait."""

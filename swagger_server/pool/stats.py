@@ -7,6 +7,26 @@ from dataclasses import dataclass, field, fields
 WAIT_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, float("inf"))
 """Upper bounds, in seconds, of the histogram of waiting times."""
 
+HELD_BUCKETS = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    60.0,
+    float("inf"),
+)
+"""Upper bounds, in seconds, of the histogram of checkout times: fine where a statement or two take their time,
+and up to where a limit ends a request or a leak is likely."""
+
 
 @dataclass(frozen=True)
 class PoolStats:
@@ -39,6 +59,11 @@ class PoolStats:
     """
     waited: float
     longest_wait: float
+    held_histogram: tuple[tuple[float, int], ...]
+    """(upper bound, count of checkouts that lasted up to it and longer than the bound before), of those that
+    were given back.
+    """
+    held: float
     connects: int
     connect_failures: int
     exhausted: int

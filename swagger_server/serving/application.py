@@ -8,8 +8,9 @@ Every server calls differently: WSGI workers with (environ, start_response), ASG
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Any
 
 from swagger_server import under_way
@@ -32,6 +33,9 @@ log = logging.getLogger(__name__)
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
+_APART = 2
+"""Threads for what must not wait for a request's."""
+
 
 class Application:
     """A WSGI and ASGI application in front of a synchronous handler.
@@ -40,7 +44,8 @@ class Application:
     more than `max_wait` seconds reaches the handler with `refusal` set to ServerBusy, and one whose
     body is longer than `max_body` bytes with BodyTooLarge. A request that is not answered within
     `deadline` seconds (0: no limit) of its arrival has its work cancelled. `immediate` answers the paths that must not
-    wait for a thread (it must not block). `on_start` and `on_stop` run once in each worker process:
+    wait for a thread (it must not block), `apart` are those that have two threads of their own, so that they are
+    answered while all others are taken. `on_start` and `on_stop` run once in each worker process:
     by the lifespan events of ASGI servers, or by `start()` and `stop()`, which whoever loads the
     application under WSGI calls.
     """
@@ -54,6 +59,7 @@ class Application:
         deadline: float = 0.0,
         max_body: int = 1_048_576,
         immediate: Mapping[str, Handler] | None = None,
+        apart: Collection[str] = (),
         on_start: Callable[[], None] = lambda: None,
         on_stop: Callable[[], None] = lambda: None,
     ) -> None:
@@ -63,9 +69,12 @@ class Application:
         self._deadlines = Deadlines(deadline)
         self._max_body = max_body
         self._immediate = dict(immediate or {})
+        self._apart = frozenset(apart)
+        self._special = self._apart.union(self._immediate)
         self._on_start = on_start
         self._on_stop = on_stop
         self._request_threads: RequestThreads | None = None
+        self._threads_apart: RequestThreads | None = None
         self._stream_executor: ThreadPoolExecutor | None = None
 
     def __call__(self, *args: Any) -> Any:
@@ -186,22 +195,40 @@ class Application:
 
     def begin(self, job: RequestJob[Any]) -> None:
         """Have the job run on one of the threads, or at once where it must not wait for one."""
-        if job.request.path in self._immediate:
+        path = job.request.path
+        if path not in self._special:
+            self.request_threads().start(job)
+        elif path in self._apart:
+            self._own_threads().start(job)
+        else:
             # Not in place: this may be called by a parser that is in the middle of several requests.
             asyncio.get_running_loop().call_soon(_run_if_wanted, job)
-        else:
-            self.request_threads().start(job)
 
     def collect(self) -> None:
         """On the loop: take note of the answers that the threads have sent themselves."""
         if self._request_threads is not None:
             self._request_threads.collect()
+        if self._threads_apart is not None:
+            self._threads_apart.collect()
 
     def request_threads(self) -> RequestThreads:
         """Those of this process; made on first use, since threads would not survive the fork of a preloaded app."""
         if self._request_threads is None:
             self._request_threads = RequestThreads(self._threads, self._max_wait)
         return self._request_threads
+
+    def queued(self) -> list[tuple[float, Request]]:
+        """The requests that wait for a thread, and for how many seconds each does. For anybody; none under WSGI."""
+        if self._request_threads is None:
+            return []
+        now = monotonic()
+        jobs = (job for job in self._request_threads.waiting() if isinstance(job, RequestJob))
+        return [(now - job.request.arrived, job.request) for job in jobs]
+
+    def _own_threads(self) -> RequestThreads:
+        if self._threads_apart is None:
+            self._threads_apart = RequestThreads(_APART, self._max_wait)
+        return self._threads_apart
 
     def _threads_for_streams(self) -> ThreadPoolExecutor:
         # Of their own: requests that wait for the connections of streams must not keep these from going on.
@@ -257,8 +284,9 @@ class Application:
             await receive()
         except asyncio.CancelledError:
             return  # the server ends at once, without asking
-        if self._request_threads is not None:
-            await self._request_threads.finish()
+        for threads in (self._request_threads, self._threads_apart):
+            if threads is not None:
+                await threads.finish()
         await loop.run_in_executor(None, self.stop)
         await send({"type": "lifespan.shutdown.complete"})
 

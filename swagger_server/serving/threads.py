@@ -195,6 +195,11 @@ class _Desk:
             self._begin(job)
             return self._most > _FEWEST
 
+    def waiting(self) -> list[Job[Any]]:
+        """The jobs that no thread has yet, the longest waiting first."""
+        with self._lock:
+            return list(self._jobs)
+
     def look(self) -> None:
         """Begin to watch what the process does until the next adjustment."""
         self._last_look = monotonic(), process_time()
@@ -278,6 +283,10 @@ class RequestThreads:
             self._is_adjusting = True
             self._desk.look()
             self._adjust_later()
+
+    def waiting(self) -> list[Job[Any]]:
+        """The jobs that wait for a thread, the longest first. For anybody."""
+        return [job for job in self._desk.waiting() if not job.is_over]
 
     def abandon(self, job: Job[Any]) -> None:
         """Nobody waits for the job any more: it is dropped, or told so if it runs already."""

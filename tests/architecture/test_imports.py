@@ -11,12 +11,12 @@ FLOORS = [
     {"wsgi", "__main__", "cli"},
     {"startup", "gunicorn_settings"},
     {"app", "site", "prepare", "capacity"},
-    {"edge", "health", "controllers"},
+    {"edge", "health", "controllers", "pool_page"},
     {"problems", "paging", "queries"},
     {"db", "encoder", "sample", "embedded", "compare"},
-    {"session", "serving", "log", "schema", "rows", "cooperation", "orphans", "budgets"},
+    {"session", "serving", "log", "schema", "rows", "cooperation", "orphans", "budgets", "metrics"},
     {"pool", "config", "under_way", "request_id", "paths", "search_key", "prepared", "position"},
-    {"timings", "cancellation"},
+    {"timings", "cancellation", "runtime", "pulse"},
 ]
 
 PLACES = {"__main__", "cli", "wsgi", "startup", "gunicorn_settings", "site", "prepare", "paths"} | {

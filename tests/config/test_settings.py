@@ -64,6 +64,8 @@ EVERY_KEY: list[tuple[str, str, str, str, Any]] = [
     ("SERVER", "RETRY_AFTER", "3", "retry_after", 3),
     ("SERVER", "TRUSTED_PROXIES", "1", "trusted_proxies", 1),
     ("SERVER", "SWAGGER_UI", "off", "swagger_ui", False),
+    ("SERVER", "METRICS", "no", "metrics", False),
+    ("SERVER", "POOL_PAGE", "yes", "pool_page", True),
     ("SERVER", "DEADLINE", "2.5", "deadline", 2.5),
     ("SERVER", "PREPARE", "no", "prepare", False),
     ("SERVER", "RETRY_READS", "no", "retry_reads", False),
@@ -171,6 +173,7 @@ def test_the_example_with_every_key_taken_in_has_the_defaults(tmp_path: Path) ->
         "SSLKEY",
         "TARGET_SESSION_ATTRS",
         "BUDGET_FOLDER",
+        "POOL_PAGE",
         "DATA",
     }
     assert {item.key for item in loaded.effective if item.origin == "default"} == unset

@@ -1,0 +1,1 @@
+"""What comes with the service for those who run it."""

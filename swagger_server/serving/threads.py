@@ -20,8 +20,8 @@ _ROUND = 0.1
 SLOW = 0.2
 """Seconds after which a job counts as slow."""
 
-_FEWEST = 2
-"""Threads that may have a job at any time: one computes while the other waits for the database."""
+_FEWEST = 6
+"""Threads that may have a job at any time: one computes while the others wait for the database."""
 
 _TURN = 0.002
 """Seconds between two adjustments of how many may have one."""

@@ -9,10 +9,10 @@ import binascii
 import hashlib
 import json
 import re
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, quote_plus
 
-from flask import Response
+from flask import Response, request
 from werkzeug.sansio.utils import get_host
 
 from swagger_server import under_way
@@ -33,6 +33,16 @@ _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 Arguments = list[tuple[str, str]]
 """The query string's parameters but for the cursor, in their order: the name, and all of it as it is in a URL."""
+
+
+class _Asked(NamedTuple):
+    """The address that was asked for, in its parts."""
+
+    scheme: str
+    host: str
+    root_path: str
+    path: str
+    query_string: bytes
 
 
 def after(cursor: str | None, *types: type) -> Key | None:
@@ -72,9 +82,9 @@ def _refused() -> BadRequest:
     return BadRequest("The cursor is not of this list. Take it from the next link of a page of this list.")
 
 
-def _arguments(asked: Request) -> Arguments:
+def _arguments(asked: _Asked) -> Arguments:
     # As Flask's request.args: what is not UTF-8 stays percent-encoded.
-    text = asked.scope["query_string"].decode(errors="replace")
+    text = asked.query_string.decode(errors="replace")
     pairs = parse_qsl(text, keep_blank_values=True, errors="werkzeug.url_quote")
     return [(name, f"{_quoted(name)}={_quoted(value)}") for name, value in pairs if name != "cursor"]
 
@@ -83,9 +93,9 @@ def _quoted(text: str) -> str:
     return text if _PLAIN.fullmatch(text) else quote_plus(text)
 
 
-def _mark(asked: Request, arguments: Arguments) -> str:
+def _mark(asked: _Asked, arguments: Arguments) -> str:
     filters = sorted(text for name, text in arguments if name != "limit")
-    return hashlib.blake2s("&".join([asked.path_in_app, *filters]).encode(), digest_size=6).hexdigest()
+    return hashlib.blake2s("&".join([asked.path, *filters]).encode(), digest_size=6).hexdigest()
 
 
 def _url(key: Key) -> str:
@@ -93,14 +103,17 @@ def _url(key: Key) -> str:
     arguments = _arguments(asked)
     raw = _compact([_mark(asked, arguments), *key]).encode()
     cursor = base64.urlsafe_b64encode(raw).decode().rstrip("=")
-    scope = asked.scope
-    host = get_host(scope["scheme"], asked.header("host"), scope.get("server"))
-    query = "&".join([*(text for _, text in arguments), f"cursor={cursor}"])
-    return f"{scope['scheme']}://{host}{quote(asked.path, safe=_SAFE)}?{query}"
+    path = quote(asked.root_path + asked.path, safe=_SAFE)
+    return f"{asked.scheme}://{asked.host}{path}?{'&'.join([*(text for _, text in arguments), f'cursor={cursor}'])}"
 
 
-def _asked() -> Request:
-    """The request that is being answered. Not Flask's, which is only made for who looks at it."""
-    asked = under_way.current.get()
-    assert isinstance(asked, Request), "pages are made for requests"
-    return asked
+def _asked() -> _Asked:
+    """What is asked for, without Flask's request where nobody has looked at it: that is only made then."""
+    current = under_way.current.get()
+    if not isinstance(current, Request):
+        return _Asked(request.scheme, request.host, request.root_path, request.path, request.query_string)
+    scope = current.scope
+    host = get_host(scope["scheme"], current.header("host"), scope.get("server"))
+    return _Asked(
+        scope["scheme"], host, scope.get("root_path", ""), current.path_in_app, scope["query_string"]
+    )

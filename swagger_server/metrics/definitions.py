@@ -49,6 +49,11 @@ CONNECTIONS = _pool_gauge("connections", "Places taken: idle, in_use, cleaning, 
 MAX = _pool_gauge("max_connections", "The most connections that the pools of all workers may open")
 WAITING = _pool_gauge("waiting", "Callers who wait for a connection now")
 DOWN = _pool_gauge("down", "1 while connecting to the database fails in at least one worker", mode="livemax")
+REPLICA = _pool_gauge("replica", "1 where the database is a read replica", mode="livemax")
+BUDGET = _pool_gauge(
+    "budget", "Connections that all workers of the host may have; 0: no bound", mode="livemax"
+)
+BUDGET_USED = _pool_gauge("budget_used", "Connections of the budget that are taken", mode="livemax")
 
 WAITS = Histogram(
     "swagger_server_pool_wait_seconds",
@@ -79,6 +84,7 @@ LOSSES = _pool_counter(
 CUTS = _pool_counter(
     "statements_cut", "Connections cut for a statement that ran too long; found dead afterwards"
 )
+CEDED = _pool_counter("ceded", "Connections closed because another worker waited for its share of the budget")
 RETIRED = _pool_counter("retired", "Connections closed for their age, or because nobody needed them")
 CLEANED = _pool_counter("cleaned", "Sessions rolled back or cleaned between two borrowers")
 HELD_TOO_LONG = _pool_counter("held_too_long", "Connections reported for being held longer than LEAK_AFTER")

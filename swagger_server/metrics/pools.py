@@ -22,6 +22,7 @@ _COUNTS: tuple[tuple[str, Counter, tuple[str, ...]], ...] = (
     ("demoted", metrics.LOSSES, ("demoted",)),
     ("leaked", metrics.LOSSES, ("leaked",)),
     ("cut", metrics.CUTS, ()),
+    ("ceded", metrics.CEDED, ()),
     ("retired", metrics.RETIRED, ()),
     ("cleaned", metrics.CLEANED, ()),
     ("held_too_long", metrics.HELD_TOO_LONG, ()),
@@ -66,6 +67,9 @@ def _set_gauges(now: PoolStats) -> None:
     metrics.MAX.labels(now.name).set(now.maxconn)
     metrics.WAITING.labels(now.name).set(now.waiting)
     metrics.DOWN.labels(now.name).set(now.down)
+    metrics.REPLICA.labels(now.name).set(now.read_only)
+    metrics.BUDGET.labels(now.name).set(now.budget)
+    metrics.BUDGET_USED.labels(now.name).set(now.budget_used)
 
 
 class _Sum(NamedTuple):

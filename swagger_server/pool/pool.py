@@ -448,6 +448,7 @@ class ConnectionPool:
             maxconn=self.maxconn,
             **slots.numbers(),
             down=outage.since is not None,
+            read_only=self.options.read_only,
             down_for=outage.lasted(),
             budget=0 if self.options.budget is None else self.options.budget.size,
             budget_used=self._share.taken_by_all(),

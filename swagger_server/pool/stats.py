@@ -45,6 +45,8 @@ class PoolStats:
     down: bool
     """Connecting fails, and no connection is left."""
     down_for: float
+    read_only: bool
+    """Its server is expected to refuse writes: a replica."""
     budget: int
     """Connections that all pools of the host may have together; 0 for no bound."""
     budget_used: int

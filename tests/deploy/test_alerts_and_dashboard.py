@@ -115,6 +115,11 @@ def test_what_is_no_promql_would_be_found():
         promql_parser.parse("sum by (pool) (rate(swagger_server_pool_waiting[5m])")
 
 
+def test_every_alert_has_its_section_for_the_person_on_call():
+    sections = re.findall(r"(?m)^## (\w+)$", (CHECKOUT / "docs" / "on-call.md").read_text())
+    assert sorted({*sections} - {"First"}) == sorted(rule["alert"] for rule in alerts())
+
+
 def test_every_alert_says_what_it_is_and_how_urgent(shown: Labels):
     rules = alerts()
     names = [rule["alert"] for rule in rules]

@@ -12,7 +12,7 @@ import psycopg2
 
 from benchmarks.harness.errors import BenchmarkError
 from swagger_server.embedded import available
-from swagger_server.sample import load_places
+from swagger_server.sample import DEFAULT_SET, load_places
 from swagger_server.schema import migrate
 from tests.support.servers import PrivateServer
 
@@ -84,20 +84,20 @@ class Server:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
-    """A server of our own with the tables filled; stopped and removed at the end."""
+def running_server(cities: int = DEFAULT_SET) -> Iterator[Server]:
+    """A server of our own with the tables filled; stopped and removed at the end. `cities` names the set of them."""
     if reason := available():
         raise BenchmarkError(f"No database: {reason}")
     with PrivateServer(_SETTINGS) as private:
         server = Server(private.connect_kwargs, psutil.Process(private.pid))
-        _fill(server)
+        _fill(server, cities)
         yield server
 
 
-def _fill(server: Server) -> None:
+def _fill(server: Server, cities: int) -> None:
     with closing(psycopg2.connect(**server.arguments)) as conn:
         migrate(conn)
-        load_places(conn, progress=False)
+        load_places(conn, cities=cities, progress=False)
         with conn.cursor() as cur:
             cur.execute(_LEDGER)
         conn.commit()

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
 
 
@@ -23,7 +24,32 @@ def in_each_worker(action: Callable[[], None]) -> None:
     if "gunicorn.workers.ggevent" in sys.modules:
         _once_patched(action)
     else:
-        os.register_at_fork(after_in_child=action)
+        once_forked(action)
+
+
+def once_forked(action: Callable[[], None]) -> None:
+    """In a master that preloads: run `action` in each worker as soon as it is forked.
+
+    Not in what a worker forks, and not in the fork that becomes another master (SIGUSR2).
+    """
+    master = os.getpid()
+    forking = [0]
+
+    def note() -> None:
+        forking[0] = os.getpid()
+
+    def act() -> None:
+        if forking[0] == master and not _is_becoming_a_master():
+            action()
+
+    os.register_at_fork(before=note, after_in_child=act)
+
+
+def _is_becoming_a_master() -> bool:
+    return any(
+        frame.f_code.co_name == "reexec" and frame.f_globals.get("__name__") == "gunicorn.arbiter"
+        for frame, _ in traceback.walk_stack(None)
+    )
 
 
 def _once_patched(action: Callable[[], None]) -> None:

@@ -23,7 +23,7 @@ from yaml import YAMLError
 from swagger_server import capacity, log, runtime
 from swagger_server.app import create_app
 from swagger_server.config import ConfigError, Loaded, read_settings
-from swagger_server.cooperation import in_each_worker
+from swagger_server.cooperation import in_each_worker, once_forked
 from swagger_server.embedded import EmbeddedError
 from swagger_server.health import SchemaCheck
 from swagger_server.orphans import (
@@ -86,7 +86,7 @@ def _start(application: Application, master: int | None) -> None:
     """Open the pools in this process, or, in a master that preloads, in each worker once it is forked."""
     atexit.register(application.stop)
     if master == os.getpid():
-        os.register_at_fork(after_in_child=forget_master_handlers)
+        once_forked(forget_master_handlers)
         in_each_worker(lambda: _start_here(application, master))
     else:
         _start_here(application, master)

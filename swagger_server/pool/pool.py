@@ -96,7 +96,11 @@ class ConnectionPool:
         slot = self._slots.take()
         if slot is None or slot.readable(0):
             slot = self._get_slowly(slot, timeout)
-        return _lend(slot, autocommit)
+        try:
+            return _lend(slot, autocommit)
+        except BaseException:
+            self._lose(slot)
+            raise
 
     @contextmanager
     def connection(self, timeout: float | None = None) -> Iterator[extensions.connection]:
@@ -515,7 +519,7 @@ def _lend(slot: Slot, autocommit: bool | None, keep: bool = False) -> extensions
     slot.stack = note_stack()
     conn: extensions.connection = slot.conn
     if autocommit is None:
-        autocommit = getattr(conn, "home_autocommit", conn.autocommit)
+        autocommit = slot.home_autocommit
     # Here and not when it came back: the next borrower may want it as the last one did, and each change costs.
     if conn.autocommit is not autocommit:
         conn.autocommit = autocommit

@@ -23,6 +23,11 @@ _SAY_READ_ONLY = ("in_hot_standby", "default_transaction_read_only")
 """Parameters that a server reports of itself."""
 
 
+def is_at_rest(connection: extensions.connection) -> bool:
+    """Whether no transaction is open, neither on the server nor in psycopg2's own mind (after a raw COMMIT)."""
+    return connection.status == extensions.STATUS_READY and connection.get_transaction_status() == IDLE
+
+
 class NotingConnection(extensions.connection):
     """A psycopg2 connection that remembers whether its session was changed, and since when it is busy."""
 
@@ -68,7 +73,7 @@ class NotingConnection(extensions.connection):
         """
         if (
             self.closed
-            or self.get_transaction_status() != IDLE
+            or not is_at_rest(self)
             or self.refused_write
             or (self.wants_writes and self.has_turned_read_only())
             or (check_changes and self.was_changed())

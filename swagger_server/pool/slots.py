@@ -33,6 +33,7 @@ class Slot:
         "conn",
         "expires",
         "handle",
+        "home_autocommit",
         "ident",
         "key",
         "lease",
@@ -50,6 +51,8 @@ class Slot:
         self.ident = id(conn)
         self.tether: Tether | None = Tether(conn, when_dropped)
         self.tether.slot = self
+        self.home_autocommit: bool = conn.autocommit
+        """As it was opened."""
         self.handle = handle
         self.readable = handle.readable
         self.expires = expires

@@ -149,6 +149,7 @@ class StoppingProtocol(HttpToolsProtocol):
 
     def _close_idle(self) -> None:
         if self.is_idle() and not self.transport.is_closing():
+            self._unset_keepalive_if_required()
             self.timeout_keep_alive_handler()
 
 

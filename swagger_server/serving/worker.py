@@ -185,6 +185,9 @@ class _Job(RequestJob[_Answer]):
             return
         try:
             if cycle.disconnected or cycle.transport.is_closing():
+                if self._unsent is not None:
+                    # Answered all the same: --max-requests counts it.
+                    self._protocol.server_state.total_requests += 1
                 return
             if self._unsent is not None:
                 # The connection stays open, as the answer said, though the worker may have begun to stop since.

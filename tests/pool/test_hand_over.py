@@ -1,11 +1,12 @@
 """What one borrower leaves in the session is gone for the next, and costs nothing when there was nothing."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import psycopg2
 import pytest
-from psycopg2 import sql
+from psycopg2 import extensions, sql
 from psycopg2.errors import ReadOnlySqlTransaction
 
 from swagger_server.pool import ConnectionPool, PoolOptions, PoolUnavailable, statements
@@ -109,6 +110,30 @@ def test_session_settings_of_psycopg2_do_not_reach_the_next_borrower(
         False,
     )
     assert ask(conn, "SELECT current_setting('transaction_read_only')") == "off"
+
+
+@pytest.mark.parametrize(
+    ("autocommit", "statements"),
+    [(False, ["SELECT 1", "COMMIT"]), (True, ["BEGIN", "SET TRANSACTION READ ONLY"]), (True, ["BEGIN", "1"])],
+    ids=["raw commit", "raw begin", "raw begin, aborted"],
+)
+@pytest.mark.parametrize("next_one", [True, False, None])
+def test_transactions_that_psycopg2_does_not_know_of_do_not_reach_the_next_borrower(
+    make_pool: MakePool, autocommit: bool, statements: list[str], next_one: bool | None
+) -> None:
+    pool = make_pool(1, 1)
+    conn = pool.getconn(autocommit=autocommit)
+    for statement in statements:
+        with suppress(psycopg2.Error):
+            run(conn, statement)
+    pool.putconn(conn)
+    conn = pool.getconn(autocommit=next_one)
+    assert conn.autocommit is bool(next_one)
+    assert conn.get_transaction_status() == extensions.TRANSACTION_STATUS_IDLE
+    assert ask(conn, "SELECT current_setting('transaction_read_only')") == "off"
+    conn.rollback()
+    pool.putconn(conn)
+    assert pool.stats().idle == 1
 
 
 def test_the_client_encoding_does_not_reach_the_next_borrower(make_pool: MakePool) -> None:

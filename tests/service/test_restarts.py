@@ -115,6 +115,7 @@ def handed_over(running: Running, load: Clients) -> Iterator[None]:
         assert service.wait(PATIENCE) == 0
         running.wait_for_workers(2, *old, workers=workers)
         load.wait_for(50)
+        assert service.log().count("Handling signal: term") == 1
         yield
     finally:
         master.send_signal(signal.SIGTERM)
@@ -155,9 +156,13 @@ def test_killed_worker_loses_only_what_it_held(running: Running) -> None:
     }
 
 
-@pytest.mark.parametrize("worker", [OWN_WORKER, "gthread", "asgi"])
-def test_handing_over_to_another_master_loses_no_request(postgres: Database, worker: str) -> None:
-    with started(postgres, worker) as running, running.clients() as load:
+@pytest.mark.parametrize(
+    ("worker", "how"), [(OWN_WORKER, ()), (OWN_WORKER, ("--preload",)), ("gthread", ()), ("asgi", ())]
+)
+def test_handing_over_to_another_master_loses_no_request(
+    postgres: Database, worker: str, how: tuple[str, ...]
+) -> None:
+    with started(postgres, worker, *how) as running, running.clients() as load:
         if worker != OWN_WORKER:  # whose reload has a test of its own
             reload(running, load)
         with handed_over(running, load):

@@ -241,3 +241,10 @@ def data(env: Environment) -> Path:
     folder = env["EMBEDDED_DATA"]
     assert folder is not None
     return Path(folder)
+
+
+def test_what_a_preloaded_worker_forks_is_its_own(config: Path) -> None:
+    args = ("-k", "gthread", "-w", "1", "--preload")
+    env: Environment = {"SWAGGER_SERVER_CONFIG": str(config)}
+    with start_gunicorn(*args, env=env, app="tests.service.forking_app") as service:
+        assert requests.get(f"{service.url}/fork", timeout=20).text == "7"

@@ -112,3 +112,12 @@ def test_without_keep_alive_the_answer_says_that_the_connection_ends():
         answer = all_of(client)
         assert b"\r\nconnection: close\r\n" in answer
         assert answer.endswith(b"GET /once")
+
+
+def test_requests_of_clients_that_do_not_come_back_count_for_max_requests():
+    with served("--max-requests", "10") as service:
+        first = service.workers()
+        for _ in range(10):
+            with connected(service) as client:
+                use(client)
+        wait_until(lambda: len(service.workers()) == 1 and service.workers() != first, 20, service.log)

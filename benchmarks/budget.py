@@ -11,19 +11,18 @@ than 90 % of the requests are answered that are answered without one.
 import argparse
 import statistics
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-
-import psycopg2
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.harness.activity import BY_WORKERS, Sampler
 from benchmarks.harness.database import Server, running_server
 from benchmarks.harness.load import fault_of, require_wrk, send
 from benchmarks.harness.workloads import Workload, all_workloads
 from tests.support.process import Gunicorn, start_gunicorn
+from tests.support.servers import Database
 
 WORKERS = 8
 BUDGET = 10
@@ -32,39 +31,17 @@ LEAST = 0.9
 """Of the throughput without a budget."""
 
 WITH, WITHOUT = f"BUDGET {BUDGET}", "no budget"
-SAMPLE = "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'swagger_server worker%'"
-EVERY = 0.05  # seconds
 
 
-class Sampler:
-    """The most connections that a service had at once, by the server's own view."""
+def counting(services: Mapping[str, Gunicorn]) -> Callable[[Sequence[str]], dict[str, int]]:
+    """How many of the sessions are of whose workers."""
 
-    def __init__(self, server: Server, services: Mapping[str, Gunicorn]) -> None:
-        self.most = dict.fromkeys(services, 0)
-        self._server = server
-        self._services = services
-        self._stop = threading.Event()
+    def count(names: Sequence[str]) -> dict[str, int]:
+        pids = [int(name.split()[-1]) for name in names]
+        living = {name: set(service.workers()) for name, service in services.items()}
+        return {name: sum(pid in own for pid in pids) for name, own in living.items()}
 
-    @contextmanager
-    def running(self) -> Iterator["Sampler"]:
-        thread = threading.Thread(target=self._sample)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self._stop.set()
-            thread.join()
-
-    def _sample(self) -> None:
-        with closing(psycopg2.connect(**self._server.arguments)) as conn, conn.cursor() as cursor:
-            conn.autocommit = True
-            while not self._stop.wait(EVERY):
-                cursor.execute(SAMPLE)
-                pids = [int(name.split()[-1]) for (name,) in cursor.fetchall()]
-                for name, service in self._services.items():
-                    own = set(service.workers())
-                    count = sum(pid in own for pid in pids)
-                    self.most[name] = max(self.most[name], count)
+    return count
 
 
 @contextmanager
@@ -103,15 +80,15 @@ def main() -> int:
     require_wrk()
     with running_server() as server, both(server) as services:
         work = all_workloads(server)["lookup"]
-        with Sampler(server, services).running() as sampler:
+        with Sampler(Database(server.arguments), BY_WORKERS, counting(services)) as sampler:
             rates, faults = measure(services, work, given.rounds, given.seconds)
     print("| 8 workers, 64 clients | requests/s | most connections | failed |\n|---|---:|---:|---|")
     for name, each in rates.items():
         print(
-            f"| {name} | {statistics.median(each):,.0f} | {sampler.most[name]} | {faults.get(name, 'none')} |"
+            f"| {name} | {statistics.median(each):,.0f} | {sampler.peak(name).count} | {faults.get(name, 'none')} |"
         )
     ratio = statistics.median(a / b for a, b in zip(rates[WITH], rates[WITHOUT], strict=True))
-    held = ratio >= LEAST and not faults and sampler.most[WITH] <= BUDGET
+    held = ratio >= LEAST and not faults and sampler.peak(WITH).count <= BUDGET
     print(f"\n{ratio:.0%} of the requests without a budget: {'held' if held else 'MISSED'}")
     return 0 if held else 1
 

@@ -14,13 +14,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.harness.activity import BY_WORKERS
+from benchmarks.harness.answers import BACK_WITHIN, Answer
+from benchmarks.harness.faulting import end_sessions
 from tests.service.conftest import LEDGER, TABLES, environment_for
 from tests.support.process import Gunicorn, start_gunicorn
 from tests.support.servers import PrivateServer
@@ -28,22 +30,6 @@ from tests.support.servers import PrivateServer
 CLIENTS = 16
 DEADLINE = 3.0  # seconds
 LATE = 0.5  # seconds after the deadline by which a refusal has to have arrived at a client of a busy machine
-BACK_WITHIN = 0.25  # seconds
-KILL = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE application_name LIKE 'swagger_server worker%'"""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """When a read was sent and answered, by time.monotonic()."""
-
-    sent: float
-    ended: float
-    status: int
-
-    @property
-    def is_good(self) -> bool:
-        return self.status == 200
 
 
 class Load:
@@ -111,7 +97,7 @@ def killed(server: PrivateServer, load: Load) -> Iterator[tuple[str, str, bool]]
     """All sessions ended, 20 times."""
     with load:
         for _ in range(20):
-            server.database().execute(KILL)
+            end_sessions(server, BY_WORKERS)
             time.sleep(0.2)
     failed = sum(not answer.is_good for answer in load.answers)
     yield f"all sessions killed 20 times: failed of {len(load.answers)}", str(failed), not failed

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from benchmarks.harness.attribution import HELD, REFUSED, SESSION_LOST, explain, reason
-from benchmarks.harness.counting import differences
+from benchmarks.harness.counting import answered, differences
 from benchmarks.harness.errands import Errand, Errands
 from benchmarks.harness.faulting import CUT, KINDS, REPLICA, RESTART, SESSIONS, WORKER, Fault, draw_kinds
 from benchmarks.harness.memory import Look, growth
@@ -137,3 +137,10 @@ def test_writes_have_names_of_their_own_and_are_read_with_the_position_that_was_
         number = int(errand.path.rpartition("/")[2]) - 5000
         assert errand.headers == {"X-Database-Position": f"0/{number}"}
         assert errand.about in names
+
+
+def test_what_is_refused_unseen_is_no_operations_answer():
+    detail = '{"detail":"The server is busy. Please try again shortly."}'
+    busy = Outcome(1, 2, 503, READ, due=1, port=PORT, told=detail, is_right=False)
+    assert answered([busy, failed(503, 1, 2), failed(0, 1, 2)]) == {("other", "GET", "503"): 1, GET_503: 1}
+    assert differences(Counter({("other", "GET", "503"): 2}), Counter({("other", "GET", "503"): 1}), [])[1]

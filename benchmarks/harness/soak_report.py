@@ -1,5 +1,6 @@
 """What a soak has shown, line by line: what was measured, its value, and whether it is as it has to be."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ from benchmarks.harness import counting
 from benchmarks.harness.activity import Sampler
 from benchmarks.harness.attribution import HELD, explain
 from benchmarks.harness.errands import Stored
-from benchmarks.harness.faulting import Fault
+from benchmarks.harness.faulting import KINDS, RESTART, Fault
 from benchmarks.harness.memory import Memory
 from benchmarks.harness.open_loop import OpenLoop, Outcome
 from tests.support.exposition import Scrape
@@ -30,6 +31,16 @@ class Evidence:
         """The failed requests so far, by what excuses them, and those that nothing does."""
         failed = [each for each in list(self.load.outcomes) if not each.is_right]
         return explain(failed, self.faults, self.grace)
+
+
+def faults(made: Sequence[Fault], *, is_every_kind_due: bool) -> Iterator[Row]:
+    """How many of each kind."""
+    count = Counter(fault.kind for fault in made)
+    value = ", ".join(f"{kind} {count[kind]}" for kind in KINDS)
+    yield f"{len(made)} faults", value, not is_every_kind_due or count.keys() == KINDS.keys()
+    away = [fault.seconds for fault in made if fault.kind == RESTART]
+    if away:
+        yield "the server was away for", f"{min(away):.1f} s to {max(away):.1f} s", True
 
 
 def requests(evidence: Evidence) -> Iterator[Row]:

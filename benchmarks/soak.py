@@ -38,6 +38,7 @@ WORKERS = 4
 BUDGET = 8
 MAX = 5
 GRACE = 2.0  # seconds: OUTAGE_GRACE
+PATIENT = 20.0  # seconds for a thread, a connection, a statement: a machine may be slow for a while
 SLOT = 10.0  # seconds from one fault to the next
 QUIET = 10.0  # seconds in which what the load has left is tidied up
 ENDED = 5.0  # seconds in which a stopped service's sessions have ended
@@ -68,6 +69,9 @@ def _service(primary: ReplicatedServer, replica: ReplicatedServer, proxy: Proxy)
             POOL_BUDGET=str(BUDGET),
             POOL_BUDGET_FOLDER=folder,
             POOL_OUTAGE_GRACE=str(GRACE),
+            POOL_TIMEOUT=str(PATIENT),
+            SERVER_STATEMENT_TIMEOUT=str(PATIENT),
+            SERVER_DEADLINE=str(PATIENT),
             SERVER_LOG_LEVEL="WARNING",
         )
         with start_gunicorn("-w", str(WORKERS), env=env, app=LEDGER) as service:

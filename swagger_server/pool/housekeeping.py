@@ -11,7 +11,7 @@ import queue
 import threading
 import weakref
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from swagger_server.pool.budget import LOOK
 from swagger_server.pool.options import PoolOptions
@@ -37,6 +37,8 @@ class Discarding(Protocol):
     def forget(self, slot: Slot) -> None: ...
     def retire(self, slot: Slot) -> None: ...
     def help_waiters(self, patience: float) -> None: ...
+    def stands_still(self) -> None: ...
+    def stood_still(self) -> float: ...
     def give_to_others(self) -> None: ...
 
 
@@ -106,24 +108,36 @@ class Housekeeper:
         for slot in self._slots.all_cleaning():
             if now - slot.since > CLEANING_LIMIT:
                 slot.handle.cut()
-        if self._options.query_timeout:
+        if self._options.query_timeout or self._options.brief_timeout:
             for slot in self._slots.all_lent():
                 self._cut_if_overdue(slot, now)
 
     def _cut_if_overdue(self, slot: Slot, now: float) -> None:
-        busy_since = _busy_since(slot)
-        overdue = busy_since and now - busy_since > self._options.query_timeout
-        if overdue:
+        conn = slot.find_conn()
+        busy_since: float = getattr(conn, "busy_since", 0.0)
+        limit = self._limit(conn) if busy_since else 0.0
+        overdue = limit and now - busy_since > limit
+        if overdue and not conn.overdue:
             # Noted first: the borrower's error comes as soon as the connection is cut.
-            slot.find_conn().overdue = True
+            conn.overdue = True
+            if self._options.brief_timeout:
+                self._pool.stands_still()
         if overdue and slot.handle.cut():
             self._counters.add("cut")
             logger.warning(
                 "pool %r: cut a connection whose statement ran longer than %g s; borrowed at\n%s",
                 self._options.name,
-                self._options.query_timeout,
+                limit,
                 describe(slot.stack),
             )
+
+    def _limit(self, conn: Any) -> float:
+        """Seconds that what runs on this connection may take; 0 for no limit."""
+        brief = self._options.brief_timeout
+        # Where no connection has opened either since the last cut, nothing that runs will be answered.
+        if brief and (conn.is_brief or self._pool.stood_still() > brief):
+            return brief
+        return self._options.query_timeout
 
     def _report_held(self, now: float) -> None:
         if not self._options.leak_after:
@@ -148,14 +162,10 @@ class Housekeeper:
             self._pool.retire(slot)
 
 
-def _busy_since(slot: Slot) -> float:
-    busy_since: float = getattr(slot.find_conn(), "busy_since", 0.0)
-    return busy_since
-
-
 def _length_of_nap(options: PoolOptions) -> float:
     """Short enough that every limit is kept within a tenth of itself, and within a second."""
-    limits = (options.query_timeout, options.leak_after, options.max_idle, options.max_lifetime)
+    timeouts = (options.query_timeout, options.brief_timeout)
+    limits = (*timeouts, options.leak_after, options.max_idle, options.max_lifetime)
     return max(0.01, min([LONGEST_NAP, *(limit / 10 for limit in limits if limit)]))
 
 

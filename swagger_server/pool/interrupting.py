@@ -7,11 +7,13 @@ server that stands still stops every thread of the process.
 import logging
 import socket
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import psycopg2
+
+from swagger_server.pool.session import NotingConnection
 
 PATIENCE = 2.0
 """Seconds to wait for a connection to say it over."""
@@ -53,10 +55,23 @@ def identify(conn: Any) -> SessionId:
 def end_session(session: SessionId, connection: Callable[..., AbstractContextManager[Any]]) -> None:
     """Have the server end `session`, over one of the pool's connections. Waits, so not for a caller's thread."""
     try:
-        with connection(timeout=PATIENCE) as conn, conn.cursor() as cursor:
+        with connection(timeout=PATIENCE) as conn, _brief(conn), conn.cursor() as cursor:
             cursor.execute(_END, session)
     except psycopg2.Error as error:
         logger.debug("an interrupted session may still run: %s", " ".join(str(error).split()))
+
+
+@contextmanager
+def _brief(conn: Any) -> Iterator[None]:
+    """Perhaps the session had to be interrupted because the server stands still: then it is found out here."""
+    if not isinstance(conn, NotingConnection):
+        yield
+        return
+    conn.is_brief = True
+    try:
+        yield
+    finally:
+        conn.is_brief = False
 
 
 def end_remains(conn: Any, session: tuple[int, int, float]) -> bool:

@@ -91,6 +91,7 @@ class Outage:
         self.reason = ""
         self._failed_at = 0.0
         self._trying_since: float | None = None
+        self._is_standstill = False
 
     def attempt_begins(self) -> float:
         self._trying_since = monotonic()
@@ -100,10 +101,23 @@ class Outage:
         self.reason = _one_line(error)
         self._failed_at = monotonic()
         self._trying_since = None
-        if any_alive or self.is_limit():
-            self.since = None
+        # Where it stands still, sockets tell nothing: its sessions look alive.
+        if self.is_limit() or (any_alive and not self._is_standstill):
+            self.since, self._is_standstill = None, False
         elif self.since is None:
             self.since = begun
+
+    def stands_still(self) -> bool:
+        """The server does not answer: it counts as down from now on. Whether that is news."""
+        self._failed_at = monotonic()
+        is_new, self._is_standstill = not self._is_standstill, True
+        if self.since is None:
+            self.since, self.reason = self._failed_at, "the server does not answer"
+        return is_new
+
+    def stood_still(self) -> float:
+        """Seconds since that was noticed; 0 when it is over, or another kind of outage."""
+        return self.lasted() if self._is_standstill else 0.0
 
     def is_limit(self) -> bool:
         """The last attempt was refused because there are enough connections already."""
@@ -111,6 +125,7 @@ class Outage:
 
     def is_over(self) -> None:
         self.since = self._trying_since = None
+        self._is_standstill = False
 
     def lasted(self) -> float:
         since = self.since
@@ -178,6 +193,7 @@ class Admitting(Protocol):
     def make_slot(self, conn: Any, lease: Lease) -> Slot: ...
     def see_off(self, lease: Lease) -> bool: ...
     def retire(self, slot: Slot) -> None: ...
+    def drain(self) -> None: ...
     def any_alive(self) -> bool: ...
     def refuse_waiters(self) -> None: ...
 
@@ -207,7 +223,7 @@ class Opener:
 
     def open_wanted(self, patience: float = float("inf")) -> None:
         """Start as many attempts as are wanted now. Returns at once."""
-        for _ in range(self._slots.reserve(patience)):
+        for _ in range(self._slots.reserve(patience, is_down=self.outage.since is not None)):
             self._workers.run(self._open)
 
     def somebody_asks(self) -> None:
@@ -272,6 +288,10 @@ class Opener:
             logger.warning(
                 "pool %r: the database is back after %.1f s", self._pool.options.name, self.outage.lasted()
             )
+        # Longer than a statement that is merely slow takes to be told from that: what the network may have
+        # forgotten meanwhile would hang once more.
+        if self.outage.stood_still() >= FRESH:
+            self._pool.drain()
         self.outage.is_over()
         self._pauses.attempt_succeeded()
         self._counters.add("connects")

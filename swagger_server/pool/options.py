@@ -6,6 +6,16 @@ from swagger_server.pool.ledger import Budget
 
 RESETS = ("smart", "always", "never")
 
+_TIMES = (
+    "timeout",
+    "max_idle",
+    "max_lifetime",
+    "outage_grace",
+    "query_timeout",
+    "brief_timeout",
+    "leak_after",
+)
+
 
 @dataclass(frozen=True)
 class PoolOptions:
@@ -28,6 +38,9 @@ class PoolOptions:
     """How long callers wait out a database that is down; after that they are refused with PoolUnavailable."""
     query_timeout: float = 0.0
     """A statement that runs longer has its connection cut, even when the server is frozen."""
+    brief_timeout: float = 0.0
+    """For a pool that another one can stand in for. A statement that its borrower calls brief (`connection.is_brief`)
+    is cut after so long; and once any statement was cut, the database counts as down until a connection opens."""
     reset: str = "smart"
     """Which returned sessions are cleaned: those whose statements may have changed them, all, or none."""
     leak_after: float = 0.0
@@ -40,7 +53,7 @@ class PoolOptions:
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("PoolOptions.name must not be empty")
-        for field in ("timeout", "max_idle", "max_lifetime", "outage_grace", "query_timeout", "leak_after"):
+        for field in _TIMES:
             self._refuse_negative(field)
         self._refuse_negative("max_waiting")
         if self.reset not in RESETS:

@@ -440,6 +440,16 @@ class ConnectionPool:
         self._opener.somebody_asks()
         return True
 
+    def stands_still(self) -> None:
+        """The server does not answer a statement: leave it alone until a connection opens. Never waits."""
+        if self._opener.outage.stands_still():
+            logger.warning("pool %r: the server does not answer", self.options.name)
+        self._opener.somebody_asks()
+
+    def stood_still(self) -> float:
+        """Seconds since the server was found not to answer; 0 when it is not so."""
+        return self._opener.outage.stood_still()
+
     # Numbers
 
     def stats(self) -> PoolStats:

@@ -40,7 +40,9 @@ class NotingConnection(extensions.connection):
     busy_since = 0.0
     """When the running statement began, by time.monotonic(); 0 when none runs."""
     overdue = False
-    """The pool cut it because a statement ran longer than query_timeout."""
+    """The pool cut it because a statement ran longer than query_timeout or brief_timeout."""
+    is_brief = False
+    """What it runs is answered at once by any server that answers at all: brief_timeout bounds it."""
     home_read_only = False
     """The server said on connecting that it takes no writes. PostgreSQL before 14 does not say."""
     wants_writes = False

@@ -248,13 +248,13 @@ class Slots:
 
     # Filling and emptying
 
-    def reserve(self, patience: float = float("inf")) -> int:
+    def reserve(self, patience: float = float("inf"), is_down: bool = False) -> int:
         """How many connections should be opened now; that many places are held for them.
 
         One at a time for a queue that is longer than what is coming, because under a spike places come back
         faster than connections open; side by side to replace lost ones and to reach minconn; none while a
         probe is out. One more when somebody has waited for longer than `patience` seconds: then what is coming
-        seems to hang.
+        seems to hang. At least one while the database `is_down`, to see when it is back.
         """
         with self.lock:
             if self.closed or self.probing:
@@ -262,7 +262,8 @@ class Slots:
             short = len(self.waiters) - self.opening - len(self.cleaning)
             for_waiters = min(short, max(1, self.lost) - self.opening)
             hangs = bool(self.waiters) and monotonic() - self.waiters[0].since > patience
-            wanted = max(for_waiters, self.minconn - self.size, hangs)
+            unseen = is_down and not self.opening
+            wanted = max(for_waiters, self.minconn - self.size, hangs, unseen)
             wanted = min(wanted, self.maxconn - self.size)
             self.opening += wanted
             return wanted

@@ -43,7 +43,7 @@ class PoolStats:
     opening: int
     waiting: int
     down: bool
-    """Connecting fails, and no connection is left."""
+    """Connecting fails, and no connection is left; or, where another pool can stand in, a statement was cut."""
     down_for: float
     read_only: bool
     """Its server is expected to refuse writes: a replica."""
@@ -87,7 +87,7 @@ class PoolStats:
     held_too_long: int
     """Connections reported for being held longer than leak_after."""
     cut: int
-    """Connections cut because a statement ran longer than query_timeout."""
+    """Connections cut because a statement ran longer than query_timeout or brief_timeout."""
 
 
 @dataclass

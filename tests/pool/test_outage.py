@@ -12,6 +12,7 @@ from swagger_server.pool import ConnectionPool, PoolOptions, PoolTimeout, PoolUn
 from tests.pool.conftest import MakePool
 from tests.pool.tools import (
     ask,
+    borrow,
     in_background,
     in_threads,
     pid_of,
@@ -234,6 +235,111 @@ def test_a_connect_that_hangs_does_not_keep_others_from_being_tried(
     assert pool.stats().opening >= 1  # the first still hangs
     for conn in (held, got):
         pool.putconn(conn)
+
+
+STAND_IN = {"query_timeout": 0.4, "brief_timeout": 0.2, "outage_grace": 0.0, "timeout": 30.0}
+"""Of a pool that another one can stand in for."""
+
+
+@pytest.mark.parametrize("minconn", [0, 2])
+def test_a_server_that_does_not_answer_counts_as_down_until_it_does(
+    server: PrivateServer, minconn: int
+) -> None:
+    pool = pool_on(server, minconn, **STAND_IN)
+    warm_up(pool, 2)
+    conn = pool.getconn()
+    assert not pool.is_down()
+    server.freeze()
+    try:
+        with pytest.raises(psycopg2.OperationalError):
+            ask(conn)
+        pool.putconn(conn)
+        # Its other session is idle, and looks alive.
+        wait_until(pool.is_down)
+        wait_until(lambda: pool.stood_still() > 2 * STAND_IN["brief_timeout"])
+        assert pool.is_down()
+    finally:
+        server.thaw()
+    wait_until(lambda: not pool.is_down())
+    assert request(pool) == 1
+    assert pool.stats().cut == 1
+    pool.closeall()
+
+
+def test_a_brief_statement_is_cut_early_and_then_all_that_get_no_answer_either(
+    server: PrivateServer,
+) -> None:
+    pool = pool_on(server, **{**STAND_IN, "query_timeout": 60.0})
+    brief, other = borrow(pool, 2)
+    brief.is_brief = True
+    server.freeze()
+    try:
+        running = [in_background(ask, conn) for conn in (brief, other)]
+        errors = [each.exception(20) for each in running]
+    finally:
+        server.thaw()
+    assert [isinstance(error, psycopg2.OperationalError) for error in errors] == [True, True]
+    assert pool.stats().cut == 2
+    for conn in (brief, other):
+        pool.putconn(conn)
+    wait_until(lambda: not pool.is_down())
+    assert request(pool) == 1
+    pool.closeall()
+
+
+def test_a_server_on_which_a_statement_had_to_be_interrupted_is_found_to_stand_still(
+    server: PrivateServer,
+) -> None:
+    pool = pool_on(server, **{**STAND_IN, "query_timeout": 0.0})
+    conn = pool.getconn()
+    server.freeze()
+    try:
+        running = in_background(ask, conn)
+        wait_until(lambda: conn.busy_since)
+        pool.interrupt(conn)
+        assert isinstance(running.exception(20), psycopg2.OperationalError)
+        wait_until(pool.is_down)
+    finally:
+        server.thaw()
+    pool.putconn(conn)
+    wait_until(lambda: not pool.is_down())
+    assert request(pool) == 1
+    pool.closeall()
+
+
+def test_connections_that_a_dead_network_has_seen_are_not_lent_again(
+    make_pool: MakePool, through_proxy: Any, proxy: Proxy
+) -> None:
+    pool = make_pool(2, 3, connect={**through_proxy, "connect_timeout": 2}, **STAND_IN)
+    warm_up(pool, 3)
+    conn = pool.getconn()
+    proxy.swallow()
+    with pytest.raises(psycopg2.OperationalError):
+        ask(conn)
+    pool.putconn(conn)
+    wait_until(lambda: pool.stood_still() > 1)
+    proxy.forget()
+    wait_until(lambda: not pool.is_down())
+    # Nobody hangs in one that has been forgotten.
+    for each in borrow(pool, 3):
+        assert ask(each) == 1
+        pool.putconn(each)
+    assert pool.stats().cut == 1
+
+
+def test_a_statement_that_is_merely_slow_costs_its_own_connection_only(
+    make_pool: MakePool, database: Database
+) -> None:
+    pool = make_pool(2, 2, **STAND_IN)
+    first, second = borrow(pool, 2)
+    pool.putconn(second)
+    kept = pid_of(second)
+    with pytest.raises(psycopg2.OperationalError):
+        ask(first, "SELECT pg_sleep(60)::text")
+    pool.putconn(first)
+    wait_until(lambda: pool.stats().connects == 3 and not pool.is_down())
+    assert kept in {pid_of(conn) for conn in borrow(pool, 2)}
+    assert (pool.stats().cut, pool.stats().retired) == (1, 0)
 
 
 def test_the_password_is_in_no_message(server: PrivateServer, caplog: pytest.LogCaptureFixture) -> None:

@@ -23,6 +23,7 @@ class Proxy:
         self.swallowed = 0
         """Bytes so far."""
         self._swallowing = False
+        self._forgotten: set[socket.socket] = set()
         self._ends: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
@@ -50,6 +51,12 @@ class Proxy:
 
     def pass_on(self) -> None:
         """Pass bytes on again. A connection that lost some in the meantime doesn't recover."""
+        self._swallowing = False
+
+    def forget(self) -> None:
+        """Pass the bytes of new connections on again; those of all that there are now go on vanishing."""
+        with self._lock:
+            self._forgotten |= self._ends
         self._swallowing = False
 
     def __enter__(self) -> "Proxy":
@@ -86,7 +93,7 @@ class Proxy:
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(CHUNK):
-                if self._swallowing:
+                if self._swallowing or source in self._forgotten:
                     self.swallowed += len(data)
                 else:
                     target.sendall(data)

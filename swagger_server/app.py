@@ -68,6 +68,7 @@ def create_app(
         _allowed_methods(api.app),
         _is_secured(api),
         watching.metrics.observe if watching.metrics else None,
+        exposed=(position.HEADER,),
     )
     application = Application(
         edge,
@@ -147,8 +148,16 @@ def _answer_or_raise(exc: werkzeug.exceptions.HTTPException) -> Response:
     raise exc
 
 
+_ENDING = 1.0
+"""Seconds that a server may take to end a statement whose time is up, and to say so."""
+
+
 def _register_database(app: Flask, settings: Settings, name: str, arguments: Mapping[str, Any]) -> None:
     pool, is_replica = settings.pool, name == settings.replica
+    query_timeout = pool.query_timeout
+    if is_replica and not query_timeout and settings.server.statement_timeout:
+        # By then the server has ended the statement, if it does anything at all.
+        query_timeout = settings.server.statement_timeout + _ENDING
     described = settings.databases.get(name)
     options = PoolOptions(
         name=name,
@@ -158,7 +167,8 @@ def _register_database(app: Flask, settings: Settings, name: str, arguments: Map
         max_lifetime=pool.max_lifetime,
         # Nobody needs to wait for a replica: the primary is there.
         outage_grace=0.0 if is_replica else pool.outage_grace,
-        query_timeout=pool.query_timeout,
+        query_timeout=query_timeout,
+        brief_timeout=db.REPLICA_SILENCE if is_replica else 0.0,
         reset=pool.reset,
         leak_after=pool.leak_after,
         read_only=described is not None and described.read_only,
@@ -205,7 +215,7 @@ def _retry_read(request: Request, exc: Exception, attempt: int) -> bool:
 
 def _retry_read_on_primary(request: Request, exc: Exception, attempt: int) -> bool:
     """As `_retry_read`, where there is a replica: what that failed at, the primary is asked for."""
-    failed_by_replica = not request.needs_primary and db.is_conflict(exc)
+    failed_by_replica = not request.needs_primary and db.is_failure_of_replica(exc)
     if not (_retry_read(request, exc, attempt) or (_is_read(request) and failed_by_replica)):
         return False
     request.needs_primary = True

@@ -24,7 +24,7 @@ from psycopg2.extensions import QueryCanceledError
 from swagger_server import position, under_way
 from swagger_server.cancellation import Cancellation
 from swagger_server.pool import ConnectionPool, PoolError, PoolOptions
-from swagger_server.session import Connection, TransactionAborted
+from swagger_server.session import Connection, StatementCut, TransactionAborted
 from swagger_server.timings import add
 from swagger_server.under_way import UnderWay
 
@@ -37,6 +37,9 @@ _LOST = ("08", "57P01", "57P02", "57P03")
 
 REPLICA_PATIENCE = 0.1
 """Seconds that a read waits for a replica's connection before it takes the primary's."""
+
+REPLICA_SILENCE = 0.5
+"""Seconds after which a replica that has not said how far it has come counts as down."""
 
 _EXTENSION = "swagger_server.db"
 _LEASES = "_swagger_server_leases"
@@ -211,8 +214,10 @@ def is_lost(exc: BaseException) -> bool:
     return exc.pgcode is None or exc.pgcode.startswith(_LOST)
 
 
-def is_conflict(exc: BaseException) -> bool:
-    """Whether a replica ended a read because of what it has to replay: on the primary that does not happen."""
+def is_failure_of_replica(exc: BaseException) -> bool:
+    """Whether a replica failed a read, by what it has to replay or by its silence, that the primary may answer."""
+    if isinstance(exc, StatementCut):
+        return exc.of_replica
     return isinstance(exc, SerializationFailure | DeadlockDetected)
 
 
@@ -293,6 +298,7 @@ def _lend(database: Database, source: Database, asked: UnderWay, patience: float
         pool.putconn(connection)
         raise
     connection.borrower = asked
+    connection.of_replica = source is not database
     interrupt = functools.partial(pool.interrupt, connection)
     asked.cancellation.add(interrupt)
     return _Lease(database, pool, connection, asked.cancellation, interrupt)
@@ -327,9 +333,23 @@ def _mark(response: Response, lease: _Lease) -> None:
     if lease.connection.read_only:
         response.headers.add("Vary", position.VARY)
     elif lease.connection.has_committed:
-        reached = lease.connection.written()
-        response.headers[position.HEADER] = position.text(reached)
-        response.headers.add("Set-Cookie", position.set_cookie(reached, lease.database.remember_writes))
+        for name, value in _position_of(lease):
+            response.headers.add(name, value)
+
+
+def _mark_error(lease: _Lease) -> None:
+    """The same for an answer that is yet to be made: of an exception that was raised after a commit."""
+    asked = under_way.current.get()
+    if asked is not None and lease.connection.has_committed and not lease.connection.read_only:
+        asked.more_headers = [*(asked.more_headers or ()), *_position_of(lease)]
+
+
+def _position_of(lease: _Lease) -> list[tuple[str, str]]:
+    """The headers that tell a client, once, how far its writes have come."""
+    reached = lease.connection.written()
+    lease.connection.has_committed = False
+    cookie = position.set_cookie(reached, lease.database.remember_writes)
+    return [(position.HEADER, position.text(reached)), ("Set-Cookie", cookie)]
 
 
 def _end_transaction(name: str, connection: Connection, *, commit: bool) -> None:
@@ -350,6 +370,8 @@ def _give_back(_exc: BaseException | None) -> None:
     while leases:
         name, lease = leases.popitem()
         try:
+            if lease.database.replica is not None:
+                _mark_error(lease)
             lease.give_back()
         except psycopg2.Error:
             # Its pool was closed meanwhile. The others still get theirs back.

@@ -31,10 +31,14 @@ class TransactionAborted(psycopg2.InternalError):
 
 
 class StatementCut(QueryCanceledError):
-    """The pool cut the connection because the statement ran longer than query_timeout."""
+    """The pool cut the connection because the statement ran longer than query_timeout.
 
-    def __init__(self) -> None:
+    `of_replica` when that was a replica in the place of its primary, which may still answer.
+    """
+
+    def __init__(self, of_replica: bool = False) -> None:
         super().__init__("the statement ran longer than the pool's query_timeout")
+        self.of_replica = of_replica
 
 
 class Connection(psycopg2.extensions.connection):
@@ -50,6 +54,10 @@ class Connection(psycopg2.extensions.connection):
     """A statement may have changed the session: kept by the pool's own connection class."""
     vouched_for: bytes | None = None
     """For that class: the text of a statement that leaves the session alone, and need not be read."""
+    is_brief: bool = False
+    """For that class: what runs is answered at once by any server that answers at all."""
+    of_replica: bool = False
+    """It is to a replica, in the place of the database that was asked for."""
     has_committed: bool = False
     """A transaction that may have written was committed in this request."""
     _replayed: int = 0
@@ -124,12 +132,20 @@ class Connection(psycopg2.extensions.connection):
         Known to this connection alone: another one may be to another replica.
         """
         if self._replayed < wanted:
-            self._replayed = position.replayed(self)
+            self.is_brief = True
+            try:
+                self._replayed = position.replayed(self)
+            finally:
+                self.is_brief = False
         return self._replayed >= wanted
 
     def written(self) -> int:
-        """The position of what was committed, by the server's word; UNKNOWN where that cannot be had any more."""
+        """The position of what was committed, by the server's word; UNKNOWN where that cannot be had any more.
+
+        A transaction that is open still is rolled back.
+        """
         try:
+            self.rollback()
             self.autocommit = True  # no transaction whose end would have to be waited for
             return position.written(self)
         except psycopg2.Error:
@@ -155,7 +171,7 @@ class _Bound(_Cursor):
                 super().execute(connection.prefix + self._with_values(query, vars))
         except psycopg2.OperationalError as exc:
             if getattr(connection, "overdue", False):
-                raise StatementCut from exc
+                raise StatementCut(connection.of_replica) from exc
             raise
         finally:
             if connection.timings is not None:

@@ -185,7 +185,7 @@ class PoolSettings:
         0.0,
         "QUERY_TIMEOUT",
         Number(0, DAY),
-        "A query that takes longer is cut off by the client; 0: off.",
+        "A query that takes longer is cut off by the client; 0: off, or for a replica STATEMENT_TIMEOUT + 1.",
         "seconds",
     )
     reset: str = _key(

@@ -33,12 +33,14 @@ def with_edge(
     allowed_methods: AllowedMethods,
     is_secured: IsSecured = lambda _request: False,
     observe: Observe | None = None,
+    exposed: Iterable[str] = (),
 ) -> Handler:
     """`handler` inside the outermost layer. The result never raises: what escapes becomes a problem.
 
-    `observe` is called with every answer that has ended, and must not raise.
+    `observe` is called with every answer that has ended, and must not raise. `exposed` are the headers that web
+    pages of other origins may read, beyond the edge's own.
     """
-    edge = _Edge(handler, cors, server, allowed_methods, is_secured, observe)
+    edge = _Edge(handler, Cors(cors, exposed), server, allowed_methods, is_secured, observe)
     return edge.handle
 
 
@@ -46,14 +48,14 @@ class _Edge:
     def __init__(
         self,
         handler: Handler,
-        cors: CorsSettings,
+        cors: Cors,
         server: ServerSettings,
         allowed_methods: AllowedMethods,
         is_secured: IsSecured,
         observe: Observe | None,
     ) -> None:
         self._handler = handler
-        self._cors = Cors(cors)
+        self._cors = cors
         self._server = server
         self._caching = Caching(server.cache_seconds, is_secured)
         self._trust = trust_proxies(server.trusted_proxies)
@@ -67,6 +69,9 @@ class _Edge:
             response = self._respond(request)
         except Exception as exc:
             response = self._refuse(request, exc)
+        if request.more_headers is not None:
+            for name, value in request.more_headers:
+                response.headers.add(name, value)
         self._cors.apply(request, access.method, response)
         _describe_request(request, response, access)
         _set_length(response)

@@ -5,32 +5,38 @@ app is reached carry the headers too.
 """
 
 import functools
+from collections.abc import Iterable
 
 from flask_cors.core import DEFAULT_OPTIONS, get_cors_headers, serialize_options
 from werkzeug.datastructures import EnvironHeaders, Headers
 
-from swagger_server import position, request_id
+from swagger_server import request_id
 from swagger_server.config import CorsSettings
 from swagger_server.serving import Request, Response
 
 EXPOSED = (
-    "Content-Disposition, ETag, Link, Location, Retry-After, Server-Timing,"
-    f" {position.HEADER}, {request_id.HEADER}"
+    "Content-Disposition",
+    "ETag",
+    "Link",
+    "Location",
+    "Retry-After",
+    "Server-Timing",
+    request_id.HEADER,
 )
 """The headers that a page of another origin may read, beyond those that browsers always show."""
 
 
 class Cors:
-    """The decisions of one configuration."""
+    """The decisions of one configuration; `exposed` are headers that other modules answer with."""
 
-    def __init__(self, settings: CorsSettings) -> None:
+    def __init__(self, settings: CorsSettings, exposed: Iterable[str] = ()) -> None:
         self._options = serialize_options(
             {
                 **DEFAULT_OPTIONS,
                 "origins": list(settings.origins),
                 "max_age": settings.max_age,
                 "supports_credentials": settings.credentials,
-                "expose_headers": EXPOSED,
+                "expose_headers": ", ".join(sorted((*EXPOSED, *exposed))),
                 "send_wildcard": not settings.credentials,
                 "always_send": settings.origins == ("*",),
             }

@@ -94,6 +94,10 @@ def test_the_pool_stands_alone():
     assert own_imports("pool") == set()
 
 
+def test_the_edge_knows_neither_the_database_nor_its_positions():
+    assert own_imports("edge") == {"config", "problems", "request_id", "serving"}
+
+
 def test_serving_knows_neither_the_database_nor_the_settings():
     assert own_imports("serving") == {"under_way"}
 

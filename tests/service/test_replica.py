@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 import requests
 
+from swagger_server import position
 from tests.service.conftest import LEDGER, TABLES, environment_for
 from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn, wait_until
 from tests.support.servers import ReplicatedServer
@@ -17,6 +18,7 @@ COOKIE = "database_position"
 
 CACHE_SECONDS = 30
 PATIENCE = 60  # seconds that a request would wait for a connection
+THREADS = 3  # of the service with few
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +90,15 @@ def paused(replica: ReplicatedServer) -> Iterator[None]:
         yield
     finally:
         replica.resume_replay()
+
+
+@contextmanager
+def frozen(replica: ReplicatedServer) -> Iterator[None]:
+    replica.freeze()
+    try:
+        yield
+    finally:
+        replica.thaw()
 
 
 def test_reads_come_from_the_replica_and_writes_go_to_the_primary(
@@ -241,3 +252,82 @@ def test_while_the_replica_is_down_reads_come_from_the_primary_at_once(
     assert took < PATIENCE / 4  # each would have waited so long
     assert (ready.status_code, ready.json()["databases"]["replica"]) == (200, "unavailable")
     wait_until(client.is_served_by_replica)
+
+
+@pytest.fixture
+def quick_service(primary: ReplicatedServer, replica: ReplicatedServer) -> Iterator[Gunicorn]:
+    """One with few threads, whose statements end after a second."""
+    env = environment_for(
+        {"default": primary.database(), "replica": replica.database()},
+        POSTGRES_REPLICA_READ_ONLY="yes",
+        POOL_MAX=str(THREADS),
+        SERVER_STATEMENT_TIMEOUT="1",
+    )
+    with start_gunicorn("-k", OWN_WORKER, "-w", "1", "--threads", "8", env=env, app=LEDGER) as started:
+        yield started
+
+
+def cuts(service: Gunicorn) -> int:
+    return service.log().count("cut a connection whose statement ran longer")
+
+
+def test_a_replica_that_stands_still_delays_the_first_reads_and_fails_none(
+    quick_service: Gunicorn, primary: ReplicatedServer, replica: ReplicatedServer
+):
+    primary.database().execute("TRUNCATE entry RESTART IDENTITY CASCADE")
+    replica.wait_for(primary)
+    clients = [Client(quick_service) for _ in range(3 * THREADS)]
+    with ThreadPoolExecutor(len(clients)) as threads:
+        # As many connections as there can be.
+        slow = list(
+            threads.map(lambda each: each.read("/count-slowly?seconds=0.2").json(), clients[:THREADS])
+        )
+        assert {each["in_recovery"] for each in slow} == {True}
+        with frozen(replica):
+            reads = [threads.submit(each.read, "/session") for each in clients[1:]]
+            clients[0].write("rent")
+            answers = [read.result() for read in reads]
+            first_cuts = cuts(quick_service)
+            later = [each.read("/session") for each in clients]
+        wait_until(lambda: clients[1].is_served_by_replica())
+    assert {answer.status_code for answer in (*answers, *later)} == {200}
+    assert {answer.json()["in_recovery"] for answer in (*answers, *later)} == {False}
+    assert 1 <= first_cuts <= THREADS
+    assert cuts(quick_service) == first_cuts
+    assert primary.database().execute("SELECT name FROM entry") == [("rent",)]
+    replica.wait_for(primary)
+    assert clients[0].is_served_by_replica()
+    for each in clients:
+        each.close()
+
+
+def test_a_replica_that_does_not_say_how_far_it_has_come_is_left_alone(
+    client: Client, replica: ReplicatedServer, service: Gunicorn
+):
+    client.write("rent")
+    with frozen(replica):
+        # Its statements may take PATIENCE here, but not this question.
+        assert client.names() == ["rent"]
+        assert client.names() == ["rent"]
+    assert cuts(service) == 1
+    wait_until(client.is_served_by_replica)
+
+
+def test_what_was_committed_before_an_exception_is_seen_by_its_client(
+    client: Client, replica: ReplicatedServer, service: Gunicorn
+):
+    with paused(replica):
+        answer = client.post(f"{service.url}/ledger/committed-block", timeout=PATIENCE)
+        assert answer.status_code == 500
+        assert client.cookies[COOKIE] == answer.headers[HEADER]
+        assert answer.headers[HEADER] != position.text(position.UNKNOWN)
+        assert client.names() == ["in the block"]
+        assert not client.is_served_by_replica()
+    wait_until(client.is_served_by_replica)
+
+
+def test_an_exception_that_undoes_everything_carries_no_position(client: Client, service: Gunicorn):
+    answer = client.post(f"{service.url}/ledger/write-then-raise", timeout=PATIENCE)
+    assert answer.status_code == 500
+    assert HEADER not in answer.headers
+    assert "Set-Cookie" not in answer.headers

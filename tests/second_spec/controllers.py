@@ -80,6 +80,7 @@ def committed_block():
             raise LookupError("undo this block only")
     except LookupError:
         pass
+    create({"name": "undone with it", "amount": 1})
     raise ValueError("fail after the block")
 
 

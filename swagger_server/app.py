@@ -68,6 +68,7 @@ def create_app(
         _allowed_methods(api.app),
         _is_secured(api),
         watching.metrics.observe if watching.metrics else None,
+        same_origin=(METRICS, *POOL_PAGE),
     )
     application = Application(
         edge,

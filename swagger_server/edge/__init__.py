@@ -4,7 +4,7 @@ Owns the order of the steps; each step is a module of its own. Knows the serving
 and the settings; must not know Connexion, Flask, the database or what the API is about.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from swagger_server import problems, request_id
 from swagger_server.config import CorsSettings, ServerSettings
@@ -33,12 +33,14 @@ def with_edge(
     allowed_methods: AllowedMethods,
     is_secured: IsSecured = lambda _request: False,
     observe: Observe | None = None,
+    same_origin: Collection[str] = (),
 ) -> Handler:
     """`handler` inside the outermost layer. The result never raises: what escapes becomes a problem.
 
-    `observe` is called with every answer that has ended, and must not raise.
+    `observe` is called with every answer that has ended, and must not raise. What is at the paths `same_origin` no
+    page of another origin may read, whatever `cors` says.
     """
-    edge = _Edge(handler, cors, server, allowed_methods, is_secured, observe)
+    edge = _Edge(handler, cors, server, allowed_methods, is_secured, observe, same_origin)
     return edge.handle
 
 
@@ -51,6 +53,7 @@ class _Edge:
         allowed_methods: AllowedMethods,
         is_secured: IsSecured,
         observe: Observe | None,
+        same_origin: Collection[str],
     ) -> None:
         self._handler = handler
         self._cors = Cors(cors)
@@ -59,6 +62,7 @@ class _Edge:
         self._trust = trust_proxies(server.trusted_proxies)
         self._allowed_methods = allowed_methods
         self._observe = observe
+        self._same_origin = frozenset(same_origin)
 
     def handle(self, request: Request) -> Response:
         access = Access(request, self._observe)
@@ -67,7 +71,8 @@ class _Edge:
             response = self._respond(request)
         except Exception as exc:
             response = self._refuse(request, exc)
-        self._cors.apply(request, access.method, response)
+        if request.path not in self._same_origin:
+            self._cors.apply(request, access.method, response)
         _describe_request(request, response, access)
         _set_length(response)
         if access.method == "HEAD":

@@ -148,8 +148,8 @@ def _measure(
             server = ask_server(look)
             if server is None:
                 raise CommandError(f"database {arguments.database} does not tell its limits")
-            fit = _fitting(arguments, settings, server, shares)
             try:
+                fit = _fitting(arguments, settings, server, shares)
                 return _measure_both(arguments, settings, target, before, look, server, fit, exhausts)
             finally:
                 _end(look, server, shares)

@@ -170,6 +170,14 @@ def test_refuses_where_two_clients_have_no_room(
     assert number(look, OTHERS) == 0
 
 
+def budget_of_ten(server: PrivateServer, tmp_path: Path) -> tuple[Ledger, Environment]:
+    role = {**server.connect_kwargs, "user": "reader"}
+    budget = budget_for(PoolSettings(budget=10, budget_folder=tmp_path), "default", role)
+    assert budget is not None
+    shared = {"POOL_BUDGET": "10", "POOL_BUDGET_FOLDER": str(tmp_path), "POOL_MIN": "4"}
+    return open_ledger(budget.path), environment_of(server, "reader", tmp_path, **shared)
+
+
 @contextmanager
 def held_by_others(ledger: Ledger, size: int, count: int) -> Iterator[None]:
     """So many shares of a budget that this process has."""
@@ -183,12 +191,7 @@ def held_by_others(ledger: Ledger, size: int, count: int) -> Iterator[None]:
 def test_keeps_to_what_others_leave_of_the_budget(
     server: PrivateServer, look: Connection, tmp_path: Path
 ) -> None:
-    role = {**server.connect_kwargs, "user": "reader"}
-    budget = budget_for(PoolSettings(budget=10, budget_folder=tmp_path), "default", role)
-    assert budget is not None
-    ledger = open_ledger(budget.path)
-    shared = {"POOL_BUDGET": "10", "POOL_BUDGET_FOLDER": str(tmp_path), "POOL_MIN": "4"}
-    env = environment_of(server, "reader", tmp_path, **shared)
+    ledger, env = budget_of_ten(server, tmp_path)
     command = ("compare", "--no-exhaust", "--clients", "16", "--rounds", "2", "--seconds", "0.2")
     with held_by_others(ledger, 10, 4):
         sessions = []
@@ -202,11 +205,27 @@ def test_keeps_to_what_others_leave_of_the_budget(
         assert 2 <= max(sessions) <= 6
     # The share of the session that looked on is the last one's to end.
     assert ledger.count_taken(10) <= 1
-    with held_by_others(ledger, 10, 10):
-        done = run_cli(*command, env=env)
-    assert (done.returncode, done.stdout) == (1, "")
-    line = "swagger_server: there is no connection left of the budget of 10: others have them all\n"
-    assert done.stderr == line
+
+
+@pytest.mark.parametrize(
+    ("taken", "why"),
+    [
+        (
+            5,
+            "compare needs 5 connections at least, which database default does not have to spare: "
+            "16 clients would need 27 connections, and the budget of 10 has 4 to spare",
+        ),
+        (10, "there is no connection left of the budget of 10: others have them all"),
+    ],
+)
+def test_refuses_where_others_need_the_budget(
+    server: PrivateServer, tmp_path: Path, taken: int, why: str
+) -> None:
+    ledger, env = budget_of_ten(server, tmp_path)
+    with held_by_others(ledger, 10, taken):
+        done = run_cli("compare", "--no-exhaust", "--clients", "16", env=env)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"swagger_server: {why}\n")
+    assert ledger.count_taken(10) <= 1
 
 
 @contextmanager

@@ -57,6 +57,14 @@ class Folder:
         numbers = sorted(int(file.name.removeprefix("process-")) for file in self.path.glob("process-*"))
         return [pid for pid in numbers if _is_locked(self._lock_of(pid))]
 
+    def note(self, what: str) -> None:
+        """Remember something for all processes in it, until the master ends."""
+        (self.path / f"noted-{what}").touch(mode=0o600)
+
+    def is_noted(self, what: str) -> bool:
+        """Whether any of them has noted it."""
+        return (self.path / f"noted-{what}").exists()
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Within the block no other process is in such a block of its own. Waits for it."""

@@ -5,7 +5,7 @@ import signal
 import sys
 from typing import Any
 
-from swagger_server import capacity, runtime
+from swagger_server import capacity, log, runtime
 from swagger_server.config import ConfigError, read_settings
 from swagger_server.embedded import EmbeddedError
 from swagger_server.prepare import prepare
@@ -32,7 +32,8 @@ def on_starting(server: Any) -> None:
     workers = server.cfg.workers
     try:
         loaded = read_settings()
-        capacity.refuse_what_does_not_fit(loaded, prepare(loaded.settings, workers), workers)
+        log.configure(loaded.settings.server)
+        capacity.check(loaded, prepare(loaded.settings, workers), workers)
     except (ConfigError, EmbeddedError) as exc:
         print(f"swagger_server: {exc}", file=sys.stderr)
         sys.exit(1)

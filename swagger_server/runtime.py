@@ -80,6 +80,14 @@ class Folder:
     def _known(self) -> list[int]:
         return sorted(_number_of(file) for file in self.path.glob("process-*"))
 
+    def note(self, what: str) -> None:
+        """Remember something for all processes in it, until the master ends."""
+        (self.path / f"noted-{what}").touch(mode=0o600)
+
+    def is_noted(self, what: str) -> bool:
+        """Whether any of them has noted it."""
+        return (self.path / f"noted-{what}").exists()
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Within the block no other process is in such a block of its own. Waits for it."""

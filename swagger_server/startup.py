@@ -13,6 +13,7 @@ import inspect
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,8 +39,10 @@ from swagger_server.serving import Application
 _GUNICORN_HALTS = 3
 """The exit status by which a worker tells gunicorn's master to stop instead of starting another one."""
 
-
 _LONGEST_LINE = 500
+
+_STARTED = "started"
+"""What is noted in the workers' folder once one of them has passed the comparison with the servers."""
 
 
 def load_application(
@@ -56,7 +59,7 @@ def load_application(
         loaded = read_settings()
         log.configure(loaded.settings.server)
         application = create_app(
-            loaded.settings, _prepare(loaded), spec=spec, blueprints=blueprints, schema=schema
+            loaded.settings, _prepare(loaded, master), spec=spec, blueprints=blueprints, schema=schema
         )
     except (ConfigError, EmbeddedError) as exc:
         _refuse(str(exc))
@@ -66,13 +69,31 @@ def load_application(
     return application
 
 
-def _prepare(loaded: Loaded) -> dict[str, dict[str, Any]]:
-    """The databases; and a look whether they have room, where gunicorn's master did not take it."""
+def _prepare(loaded: Loaded, master: int | None) -> dict[str, dict[str, Any]]:
+    """The databases; and a look whether they have room, where gunicorn's master did not take it.
+
+    A worker that comes later, when another has found room, only warns: its refusal would stop those that serve.
+    """
     workers = workers_of_gunicorn() or capacity.workers_by_environment()
     connections = prepare(loaded.settings, workers)
     if not capacity.is_checked():
-        capacity.refuse_what_does_not_fit(loaded, connections, workers)
+        folder = _folder_of_workers(master)
+        may_refuse = folder is None or not folder.is_noted(_STARTED)
+        capacity.check(loaded, connections, workers, may_refuse=may_refuse)
+        if folder is not None:
+            with suppress(OSError):
+                folder.note(_STARTED)
     return connections
+
+
+def _folder_of_workers(master: int | None) -> runtime.Folder | None:
+    """What a worker that loads the application shares with those before it; None for others, and without a place."""
+    if master in (None, os.getpid()):
+        return None
+    try:
+        return runtime.folder()
+    except OSError:
+        return None
 
 
 def _refuse(reason: str) -> NoReturn:

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg2
 
-from swagger_server.capacity import Limits, asked_by, left_to_others, limits_over
+from swagger_server.capacity import Limits, asked_by, left_to_others, limits_over, shared
 from swagger_server.cli.database import CommandError, connect_arguments, connected, interruptible, one_line
 from swagger_server.cli.serve import DEFAULT_WORKERS
 from swagger_server.cli.table import table
@@ -59,8 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     loaded = read_settings()
     _print_settings(loaded)
-    databases = connect_arguments(loaded.settings).items()
-    fine = [_try(name, kwargs, loaded, arguments) for name, kwargs in databases]
+    databases = connect_arguments(loaded.settings)
+    fine = [_try(name, databases, loaded, arguments) for name in databases]
     return 0 if all(fine) else 1
 
 
@@ -72,10 +72,12 @@ def _print_settings(loaded: Loaded) -> None:
         print(f"note: {note}")
 
 
-def _try(name: str, database: dict[str, Any], loaded: Loaded, arguments: argparse.Namespace) -> bool:
+def _try(
+    name: str, databases: dict[str, dict[str, Any]], loaded: Loaded, arguments: argparse.Namespace
+) -> bool:
     """Connect to one database, print what it says of itself, and whether the settings fit it."""
     try:
-        limits = _ask(database)
+        limits = shared(_ask(databases[name]), name, databases)
     except (CommandError, psycopg2.Error) as error:
         print(f"swagger_server: database {name} failed: {one_line(error)}", file=sys.stderr)
         return False

@@ -17,6 +17,7 @@ from tests.support.process import (
     environment,
     group,
     run_cli,
+    start_gunicorn,
     wait_until,
 )
 from tests.support.servers import Database, free_port
@@ -96,6 +97,17 @@ def test_serve_says_where_it_is_and_serves_until_ctrl_c(embedded: Environment) -
 def answers(process: "subprocess.Popen[str]", address: str) -> bool:
     with open("/dev/null", "rb") as log:
         return Gunicorn(process, f"http://{address}", log).answers()  # type: ignore[arg-type]
+
+
+def test_a_service_that_joins_a_server_started_for_fewer_serves_and_says_it(embedded: Environment) -> None:
+    with (
+        start_gunicorn("-w", "1", env=embedded),
+        start_gunicorn("-w", "2", env={**embedded, "POOL_MAX": "50"}) as more,
+    ):
+        text = "2 workers x MAX 50 = 100 connections do not fit the embedded database, which has room for 97 as long"
+        [line] = [line for line in more.log().splitlines() if text in line]
+        assert " WARNING " in line
+        assert more.answers()
 
 
 def test_serve_hands_other_arguments_to_gunicorn(database: Database, tmp_path: Path) -> None:

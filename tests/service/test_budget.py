@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -144,6 +145,47 @@ def test_a_database_that_is_down_stops_no_start(shop: Database) -> None:
         assert service.answers()
 
 
+def test_two_sections_that_lead_to_one_server_are_taken_together(shop: Database) -> None:
+    env = environment_for({"default": shop, "reports": shop.sibling("postgres")}, POOL_MAX="7")
+    done = run_gunicorn("-w", "2", env=env, app=LEDGER)
+    assert done.returncode == 1
+    assert own_line(done.stderr).endswith(
+        "2 workers x MAX 7 = 14 connections do not fit database 'default', which has room for 13 (max_connections 30"
+        " - superuser_reserved_connections 3 = 27, for 2 sections of the settings): lower it, or set BUDGET to at most"
+        " 13, or raise the limit"
+    )
+    told = run_cli("check-config", "--workers", "2", env=env)
+    assert told.returncode == 1
+    for name in ("default", "reports"):
+        reason = "14 connections are asked for, and there is room for 13"
+        assert f"swagger_server: database {name} does not fit: {reason}" in told.stderr.splitlines()
+    with start_gunicorn("-w", "2", env={**env, "POOL_MAX": "6"}, app=LEDGER) as service:
+        assert service.answers()
+
+
+@pytest.fixture
+def lender(shop: Database) -> Iterator[Database]:
+    """The database by way of a role that may have 7 connections."""
+    shop.execute("CREATE ROLE lender LOGIN CONNECTION LIMIT 7")
+    yield Database({**shop.connect_kwargs, "user": "lender"})
+    shop.execute("DROP ROLE lender")
+
+
+def test_a_worker_that_comes_later_only_warns(shop: Database, lender: Database, tmp_path: Path) -> None:
+    env = environment_for({"default": lender}, POOL_MAX="7")
+    arguments = ("-w", "1", "-k", "gthread", "--chdir", str(CHECKOUT))
+    with start_gunicorn(*arguments, env=env, app=LEDGER, cwd=tmp_path) as service:
+        shop.execute("ALTER ROLE lender CONNECTION LIMIT 6")
+        [first] = service.workers()
+        os.kill(first, signal.SIGTERM)
+        wait_until(lambda: first not in service.workers(), explain=service.log)
+        wait_until(service.answers, explain=service.log)
+        warning = "1 worker x MAX 7 = 7 connections do not fit database 'default', which has room for 6 (max_"
+        [line] = [line for line in service.log().splitlines() if warning in line]
+        assert " WARNING " in line
+        assert "Worker failed to boot" not in service.log()
+
+
 def test_a_folder_that_others_can_enter_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budgets, "_PLACES", (tmp_path,))
     here = {"host": "db", "port": 5432, "dbname": "shop", "user": "api"}
@@ -209,7 +251,7 @@ def pooler(shop: Database, small: PrivateServer) -> Iterator[Database]:
         ini.write_text(
             f"[databases]\n* = host=127.0.0.1 port={small.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
             f"listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {users}\n"
-            "pool_mode = transaction\n"
+            "pool_mode = transaction\nadmin_users = postgres\n"
         )
         for file in (ini, users):
             file.chmod(0o644)
@@ -237,3 +279,27 @@ def test_behind_a_pooler_nothing_is_refused(pooler: Database) -> None:
     done = run_cli("check-config", env=env)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("  a pooler is in front: its own limits hold")
+
+
+@pytest.mark.parametrize("is_read", [True, False], ids=["master asks", "worker asks"])
+def test_a_pooler_that_takes_logins_and_answers_nothing_holds_up_no_start(
+    pooler: Database, tmp_path: Path, is_read: bool
+) -> None:
+    env = environment_for({"default": pooler}, SERVER_PREPARE="no")
+    arguments = ("-w", "1", "-k", "gthread", *(() if is_read else ("--chdir", str(CHECKOUT))))
+    console = pooler.sibling("pgbouncer")
+    console.execute("PAUSE")
+    try:
+        with start_gunicorn(
+            *arguments, env=env, app=LEDGER, cwd=CHECKOUT if is_read else tmp_path
+        ) as service:
+            told = [
+                line for line in service.log().splitlines() if "database 'default' does not answer" in line
+            ]
+            assert len(told) == 1
+            assert " WARNING " in told[0]
+            console.execute("RESUME")
+            assert set(read(service, 20)) == {200}
+    finally:
+        with suppress(psycopg2.Error):  # it is not paused any more
+            console.execute("RESUME")

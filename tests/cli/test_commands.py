@@ -204,7 +204,8 @@ def test_check_config_fails_for_the_database_that_does_not_answer(
     settings: Environment, database: Database
 ) -> None:
     missing = database.sibling("nosuch")
-    done = run_cli("check-config", env={**settings, **settings_for(missing, "POSTGRES_REPORTS")})
+    env = {**settings, **settings_for(missing, "POSTGRES_REPORTS")}
+    done = run_cli("check-config", "--workers", "1", env=env)
     assert done.returncode == 1
     assert "database default: PostgreSQL" in done.stdout
     line = one_line(done.stderr)

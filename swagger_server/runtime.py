@@ -228,7 +228,8 @@ def _master_of(name: Path) -> tuple[int, str]:
 
 def _is_running(name: Path) -> bool:
     number, start = _master_of(name)
-    return _start_of(number) == start
+    # It has no start where the master had ended when its worker asked: who is in it has locks.
+    return start != "" and _start_of(number) == start
 
 
 def _is_lived_in(path: Path) -> bool:

@@ -34,7 +34,7 @@ def test_workers_of_another_user_than_their_preloading_master_show_metrics(ledge
     args = ("--preload", "--user", user, "-w", "2", "-k", "gthread")
     with start_gunicorn(*args, env=env, app=LEDGER) as service:
         wait_until(lambda: Scrape(service).value("swagger_server_workers") == 2, START_TIMEOUT)
-        assert {psutil.Process(pid).username() for pid in service.workers()} == {user}
+        wait_until(lambda: {psutil.Process(pid).username() for pid in service.workers()} == {user})
         for _ in range(5):
             assert requests.get(f"{service.url}/ledger/values", timeout=20).ok
         assert Scrape(service).answers()[VALUES] == 5

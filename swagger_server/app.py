@@ -28,6 +28,7 @@ from swagger_server.pool_page import PATHS as POOL_PAGE
 from swagger_server.pool_page import PoolPage
 from swagger_server.pulse import Pulse
 from swagger_server.serving import VALIDATORS, Application, Request, connexion_handler
+from swagger_server.worker_user import as_user_of_workers
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ def create_app(
         _is_secured(api),
         watching.metrics.observe if watching.metrics else None,
         exposed=(position.HEADER,),
+        same_origin=(METRICS, *POOL_PAGE),
     )
     application = Application(
         edge,
@@ -93,30 +95,55 @@ class _Watching:
         self.queued: Callable[[], Iterable[tuple[float, Request]]] = lambda: ()
         self.metrics: Metrics | None = None
         self.page: PoolPage | None = None
+        self._has_given_up = False
         try:
             if settings.server.metrics:
                 self.metrics = Metrics(runtime.folder(), self._pools)
             if settings.shows_pool_page:
-                self.page = PoolPage(runtime.folder(), self._pools, lambda: self.queued())
-        except OSError as exc:  # no folder for temporary files, say: no reason not to serve
-            log.warning("there is no /metrics and no /pool: %s", exc)
+                self.page = PoolPage(self._pools, lambda: self.queued())
+        except OSError as exc:
+            self._give_up(exc)
         beats = (self.metrics and self.metrics.publish, self.page and self.page.remember)
         self._pulse = Pulse([beat for beat in beats if beat])
 
     def blueprints(self) -> Iterable[Blueprint]:
-        return [each.blueprint() for each in (self.metrics, self.page) if each]
+        found = [each.blueprint() for each in (self.metrics, self.page) if each]
+        for blueprint in found:
+            blueprint.before_request(self._refuse_unless_it_works)
+        return found
 
     def start(self) -> None:
-        for each in (self.metrics, self.page):
-            if each:
-                each.start()
-        self._pulse.start()
+        if self._has_given_up or not (self.metrics or self.page):
+            return
+        try:
+            with as_user_of_workers():
+                # Asked for here again: the master that preloaded this may be another user's.
+                folder = runtime.folder()
+                for each in (self.metrics, self.page):
+                    if each:
+                        each.start(folder)
+        except OSError as exc:
+            self._give_up(exc)
+        else:
+            self._pulse.start()
 
     def stop(self) -> None:
         """While the pools are still there: the last of what they have counted."""
         self._pulse.stop()
         if self.page:
-            self.page.stop()
+            try:
+                self.page.stop()
+            except OSError as exc:
+                log.warning("the page of the pools has not ended well: %s", exc)
+
+    def _give_up(self, exc: OSError) -> None:
+        """No folder for temporary files, say, or no room in it: no reason not to serve."""
+        self._has_given_up = True
+        log.warning("there is no /metrics and no /pool: %s", exc)
+
+    def _refuse_unless_it_works(self) -> None:
+        if self._has_given_up:
+            raise werkzeug.exceptions.NotFound
 
     def _pools(self) -> list[ConnectionPool]:
         return [database.opened for database in self.databases.values() if database.opened]
@@ -192,15 +219,17 @@ def _register_database(app: Flask, settings: Settings, name: str, arguments: Map
 
 def _start(databases: Iterable[db.Database], watching: _Watching) -> None:
     cooperate_with_gevent()
+    watching.start()  # before there are threads that would be the workers' user for that time
     for database in databases:
         database.open()
-    watching.start()
 
 
 def _stop(databases: Iterable[db.Database], watching: _Watching) -> None:
-    watching.stop()
-    for database in databases:
-        database.close()
+    try:
+        watching.stop()
+    finally:
+        for database in databases:
+            database.close()
 
 
 _ATTEMPTS = 8

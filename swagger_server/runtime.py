@@ -1,10 +1,14 @@
 """The folder that the workers of one running service share: fresh for each gunicorn master, and gone after it.
 
+A master that takes over from another one (SIGUSR2) has the other's folder, under a link of its own, so that what was
+counted goes on; the last of them removes it.
+
 Owns its name, which every worker finds by itself, since nobody may have been there to tell it (with --chdir gunicorn's
 settings are not read); which processes are in it and live; and its removal. Must not know what is kept in it.
 
 A process is in the folder as long as it holds the lock on a file of its own: the system lets go of it however the
-process ends, and gives it to no later process of the same number.
+process ends, and gives it to no later process of the same number. What a process keeps here under a name that ends in
+its number, after a hyphen, is removed once it has ended.
 """
 
 import atexit
@@ -21,6 +25,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _PREFIX = "swagger_server-"
+
+_GATE = "gate"
+"""The file of `Folder.alone`."""
 
 _LONGEST = 70
 """Bytes of the folder's path, so that that of a socket in it stays below the 104 that systems allow."""
@@ -41,10 +48,14 @@ class Folder:
     def enter(self) -> None:
         """Count this process among the living ones until it ends; a second call does nothing."""
         pid = os.getpid()
-        if pid not in self._entered:
-            descriptor = os.open(self._lock_of(pid), os.O_CREAT | os.O_RDWR, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            self._entered = {pid: descriptor}
+        if pid in self._entered:
+            return
+        for inherited in self._entered.values():
+            os.close(inherited)  # else this process would keep its parent among the living ones
+        self._entered = {}
+        # Not while somebody removes the folder.
+        with self.alone():
+            self._entered = {pid: _lock(self._lock_of(pid))}
 
     def leave(self) -> None:
         """Count this process no longer."""
@@ -54,13 +65,25 @@ class Folder:
 
     def living(self) -> list[int]:
         """The numbers of the processes in it, in order."""
-        numbers = sorted(int(file.name.removeprefix("process-")) for file in self.path.glob("process-*"))
-        return [pid for pid in numbers if _is_locked(self._lock_of(pid))]
+        return [pid for pid in self._known() if _is_locked(self._lock_of(pid))]
+
+    def forget_ended(self) -> None:
+        """Remove what processes that have ended had of their own."""
+        for pid in self._known():
+            lock = self._lock_of(pid)
+            # A process of the same number that comes in now waits for the lock, and then makes a new file.
+            with _locked_if_free(lock) as is_free:
+                if is_free:
+                    for file in sorted(self.path.glob(f"*-{pid}"), key=lambda file: file == lock):
+                        file.unlink(missing_ok=True)
+
+    def _known(self) -> list[int]:
+        return sorted(_number_of(file) for file in self.path.glob("process-*"))
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Within the block no other process is in such a block of its own. Waits for it."""
-        descriptor = os.open(self.path / "alone", os.O_CREAT | os.O_RDWR, 0o600)
+        descriptor = os.open(self.path / _GATE, os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -87,19 +110,26 @@ def folder() -> Folder:
     Folders whose service has ended without removing them are removed. Raises OSError where it cannot be made.
     """
     master = _master or os.getpid()
-    path = _path_for(master)
-    if path not in _folders:
-        _remove_abandoned(path.parent)
-        _folders[path] = Folder(path)
+    name = _name_for(master)
+    if name not in _folders:
+        _remove_abandoned(name.parent)
+        _folders[name] = Folder(_taken_over_or_own(name))
         if master == os.getpid():
             atexit.register(_remove_own, master)
-    return _folders[path]
+    return _folders[name]
 
 
 def remove(master: int) -> None:
-    """Remove the folder of a master that ends, with all that is in it; of whatever user its workers were."""
-    for path in _place().glob(f"{_PREFIX}*-{master}-{_start_of(master)}"):
-        shutil.rmtree(path, ignore_errors=True)
+    """Remove the folder of a master that ends, with all that is in it; of whatever user its workers were.
+
+    One that another master has, too, stays.
+    """
+    for name in _place().glob(f"{_PREFIX}*-{master}-{_start_of(master)}"):
+        with contextlib.suppress(OSError, ValueError):
+            path = _behind(name)
+            if path != name:
+                name.unlink()
+            _remove_unless_used(path, leaving=master)
 
 
 def _remove_own(master: int) -> None:
@@ -107,8 +137,30 @@ def _remove_own(master: int) -> None:
         remove(master)
 
 
-def _path_for(master: int) -> Path:
+def _name_for(master: int) -> Path:
     return _place() / f"{_PREFIX}{os.geteuid()}-{master}-{_start_of(master)}"
+
+
+def _taken_over_or_own(name: Path) -> Path:
+    """The folder under a master's name, which becomes that of the master it was started by to take over."""
+    predecessor = os.environ.get("GUNICORN_PID", "")
+    if predecessor.isdigit() and not os.path.lexists(name):
+        with contextlib.suppress(OSError, ValueError):
+            theirs = _behind(_name_for(int(predecessor)))
+            if (theirs / _GATE).exists():  # else it is of a version that would remove it under us
+                name.symlink_to(theirs.name)
+    return _behind(name)
+
+
+def _behind(name: Path) -> Path:
+    """The folder of that name, or the one of another master that it is a link to. PermissionError for a foreign one."""
+    if not name.is_symlink():
+        return name
+    path = name.with_name(os.readlink(name))
+    whose = {each.lstat().st_uid for each in (name, path) if os.path.lexists(each)}
+    if len(whose) > 1 or not path.name.startswith(_PREFIX):
+        raise PermissionError(f"{name} leads to somebody else's")
+    return path
 
 
 def _place() -> Path:
@@ -128,16 +180,85 @@ def _start_of(pid: int) -> str:
 
 
 def _remove_abandoned(place: Path) -> None:
-    for path in place.glob(f"{_PREFIX}{os.geteuid()}-*-*"):
+    for name in place.glob(f"{_PREFIX}{os.geteuid()}-*-*"):
         with contextlib.suppress(OSError, ValueError):
-            if path.lstat().st_uid == os.geteuid() and _is_abandoned(path):
-                shutil.rmtree(path, ignore_errors=True)
+            if name.lstat().st_uid != os.geteuid() or _is_running(name):
+                continue
+            # In another container a master cannot be seen, but the locks can.
+            if not name.is_symlink():
+                _remove_unless_used(name)
+            elif not _is_lived_in(_behind(name)):
+                name.unlink()
 
 
-def _is_abandoned(path: Path) -> bool:
-    """Whether its master has ended, and all who were in it: in another container, by their locks alone."""
-    master, start = path.name.split("-")[-2:]
-    return _start_of(int(master)) != start and not any(_is_locked(file) for file in path.glob("process-*"))
+def _remove_unless_used(path: Path, leaving: int | None = None) -> None:
+    """Remove a folder unless a master other than `leaving` has it, or a process other than this one is in it."""
+    names = [path, *(link for link in path.parent.glob(f"{_PREFIX}*") if _leads_to(link, path))]
+    if any(_is_running(name) for name in names if _master_of(name)[0] != leaving):
+        return
+    with _locked_if_free(path / _GATE) as is_free:
+        # It has none where nobody came in, or a version without gates made it.
+        if (not is_free and (path / _GATE).exists()) or _is_lived_in(path):
+            return
+        # At once: nobody must come into one that is half removed.
+        gone = path.rename(path.with_name(f"{path.name}.gone"))
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def _leads_to(link: Path, path: Path) -> bool:
+    try:
+        return os.readlink(link) == path.name
+    except OSError:  # it is none
+        return False
+
+
+def _master_of(name: Path) -> tuple[int, str]:
+    """The master's number, and when it began."""
+    number, start = name.name.split("-")[-2:]
+    return int(number), start
+
+
+def _is_running(name: Path) -> bool:
+    number, start = _master_of(name)
+    return _start_of(number) == start
+
+
+def _is_lived_in(path: Path) -> bool:
+    return any(_is_locked(file) for file in path.glob("process-*") if _number_of(file) != os.getpid())
+
+
+def _number_of(file: Path) -> int:
+    return int(file.name.removeprefix("process-"))
+
+
+def _lock(file: Path) -> int:
+    """The descriptor of a file that this process has locked, made at need. Waits for those who look at it."""
+    while True:
+        descriptor = os.open(file, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), file.stat()):
+                return descriptor
+        os.close(descriptor)  # it was removed meanwhile
+
+
+@contextmanager
+def _locked_if_free(file: Path) -> Iterator[bool]:
+    """Within the block nobody else can lock the file; False where it is not there or somebody has locked it."""
+    try:
+        descriptor = os.open(file, os.O_RDWR)
+    except OSError:
+        yield False
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_free = True
+    except BlockingIOError:
+        is_free = False
+    try:
+        yield is_free
+    finally:
+        os.close(descriptor)
 
 
 def _is_locked(file: Path) -> bool:

@@ -4,7 +4,7 @@ Owns the order of the steps; each step is a module of its own. Knows the serving
 and the settings; must not know Connexion, Flask, the database or what the API is about.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from swagger_server import problems, request_id
 from swagger_server.config import CorsSettings, ServerSettings
@@ -34,13 +34,16 @@ def with_edge(
     is_secured: IsSecured = lambda _request: False,
     observe: Observe | None = None,
     exposed: Iterable[str] = (),
+    same_origin: Collection[str] = (),
 ) -> Handler:
     """`handler` inside the outermost layer. The result never raises: what escapes becomes a problem.
 
     `observe` is called with every answer that has ended, and must not raise. `exposed` are the headers that web
-    pages of other origins may read, beyond the edge's own.
+    pages of other origins may read, beyond the edge's own. What is at the paths `same_origin` they may not read at
+    all, whatever `cors` says.
     """
-    edge = _Edge(handler, Cors(cors, exposed), server, allowed_methods, is_secured, observe)
+    decisions = Cors(cors, exposed)
+    edge = _Edge(handler, decisions, server, allowed_methods, is_secured, observe, same_origin)
     return edge.handle
 
 
@@ -53,6 +56,7 @@ class _Edge:
         allowed_methods: AllowedMethods,
         is_secured: IsSecured,
         observe: Observe | None,
+        same_origin: Collection[str],
     ) -> None:
         self._handler = handler
         self._cors = cors
@@ -61,6 +65,7 @@ class _Edge:
         self._trust = trust_proxies(server.trusted_proxies)
         self._allowed_methods = allowed_methods
         self._observe = observe
+        self._same_origin = frozenset(same_origin)
 
     def handle(self, request: Request) -> Response:
         access = Access(request, self._observe)
@@ -72,7 +77,8 @@ class _Edge:
         if request.more_headers is not None:
             for name, value in request.more_headers:
                 response.headers.add(name, value)
-        self._cors.apply(request, access.method, response)
+        if request.path not in self._same_origin:
+            self._cors.apply(request, access.method, response)
         _describe_request(request, response, access)
         _set_length(response)
         if access.method == "HEAD":

@@ -46,7 +46,9 @@ def _pool_counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Counter
 
 SIZE = _pool_gauge("size", "Places taken in the pools of all workers, in whatever state")
 CONNECTIONS = _pool_gauge("connections", "Places taken: idle, in_use, cleaning, opening", ("state",))
-MAX = _pool_gauge("max_connections", "The most connections that the pools of all workers may open")
+MAX = _pool_gauge(
+    "max_connections", "The places of the pools of all workers together; a budget may allow fewer"
+)
 WAITING = _pool_gauge("waiting", "Callers who wait for a connection now")
 DOWN = _pool_gauge("down", "1 while connecting to the database fails in at least one worker", mode="livemax")
 REPLICA = _pool_gauge("replica", "1 where the database is a read replica", mode="livemax")

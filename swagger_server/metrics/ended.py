@@ -11,8 +11,10 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
-from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.mmap_dict import mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from swagger_server.metrics.room import Reserved
 
 MOST = 8
 """Files of ended workers, of a kind, that are left as they are."""
@@ -21,7 +23,10 @@ _KINDS = ("counter", "histogram", "summary")
 
 
 def merge_ended(folder: Path, living: Container[int]) -> None:
-    """Gather the counts of processes that are not `living`, where they have become many."""
+    """Gather the counts of processes that are not `living`, where they have become many.
+
+    OSError where there is no room for that; then they are left as they are.
+    """
     for kind in _KINDS:
         _finish(folder, kind)
         ended = [file for file in folder.glob(f"{kind}_*.db") if _process(file) not in living]
@@ -40,7 +45,11 @@ def _merge(folder: Path, kind: str, files: list[Path]) -> None:
     generation = 1 + max((_generation(file) for file in files), default=0)
     made = folder / f"{kind}_sum.tmp"
     made.unlink(missing_ok=True)
-    _write_sum(made, files)
+    try:
+        _write_sum(made, files)
+    except OSError:
+        made.unlink(missing_ok=True)
+        raise
     parts = [file.name for file in files]
     _list_of(folder, kind, generation).write_text(json.dumps(parts))
     made.rename(folder / f"{kind}_ended-{generation}.db")
@@ -67,7 +76,7 @@ def _finish(folder: Path, kind: str) -> None:
 
 def _write_sum(target: Path, files: list[Path]) -> None:
     merged: Any = MultiProcessCollector.merge([str(file) for file in files], accumulate=False)  # type: ignore[no-untyped-call]
-    store: Any = MmapedDict(str(target))  # type: ignore[no-untyped-call]
+    store: Any = Reserved(str(target))
     try:
         for metric in merged:
             for sample in metric.samples:

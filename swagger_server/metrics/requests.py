@@ -1,11 +1,8 @@
 """Requests by operation, method and status."""
 
-import logging
 from collections.abc import Callable
 
 from swagger_server.metrics.definitions import REQUESTS
-
-log = logging.getLogger(__name__)
 
 OTHER = "other"
 """The operation of what is not in the spec, and the method of what HTTP does not know: paths and words that clients
@@ -32,11 +29,7 @@ class RequestMetrics:
 
     def _observer(self, operation: str | None, method: str, status: int) -> Observe:
         known = method if method in _METHODS else OTHER
-        try:
-            observe: Observe = REQUESTS.labels(operation or OTHER, known, str(status)).observe
-        except OSError as exc:  # the files cannot be written
-            log.error("requests cannot be counted: %s", exc)
-            return lambda _seconds: None
+        observe: Observe = REQUESTS.labels(operation or OTHER, known, str(status)).observe
         if known == method:
             self._observers[operation, method, status] = observe
         return observe

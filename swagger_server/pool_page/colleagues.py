@@ -28,14 +28,16 @@ _AT_ONCE = 16
 class Colleagues:
     """The workers of a service; this one tells what `tell` gives."""
 
-    def __init__(self, folder: Folder, tell: Callable[[], Picture]) -> None:
-        self._folder = folder
+    def __init__(self, tell: Callable[[], Picture]) -> None:
+        self._folder: Folder
         self._tell = tell
         self._listener: socket.socket | None = None
 
-    def start(self) -> None:
-        """Answer the others from now on, in this process; a second call does nothing."""
-        self._folder.enter()
+    def start(self, folder: Folder) -> None:
+        """Answer the others in `folder` from now on, in this process; a second call does nothing."""
+        self._folder = folder
+        folder.forget_ended()
+        folder.enter()
         if self._listener is None:
             path = self._socket_of(os.getpid())
             path.unlink(missing_ok=True)  # of a process of that number that has ended

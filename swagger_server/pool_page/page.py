@@ -12,7 +12,6 @@ from swagger_server.pool_page import snapshot
 from swagger_server.pool_page.colleagues import Colleagues
 from swagger_server.pool_page.history import History, together
 from swagger_server.pool_page.snapshot import Picture
-from swagger_server.runtime import Folder
 
 PATHS = ("/pool", "/pool.json")
 """What is to be answered while everything else waits."""
@@ -36,11 +35,10 @@ _SUMS = ("max", "in_use", "idle", "cleaning", "opening", "waiting")
 
 
 class PoolPage:
-    """The page for the pools of all processes in `folder`; `pools` are those of this one."""
+    """The page for the pools of all processes in the folder that `start` is given; `pools` are those of this one."""
 
     def __init__(
         self,
-        folder: Folder,
         pools: Callable[[], Iterable[ConnectionPool]],
         queued: Callable[[], Iterable[snapshot.Queued]],
     ) -> None:
@@ -48,7 +46,7 @@ class PoolPage:
         self._pools = pools
         self._queued = queued
         self._history = History()
-        self._colleagues = Colleagues(folder, self._picture)
+        self._colleagues = Colleagues(self._picture)
         self.start = self._colleagues.start
         self.stop = self._colleagues.stop
 

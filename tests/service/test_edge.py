@@ -57,6 +57,18 @@ def test_a_preflight_is_answered_without_the_controller(ledger: Gunicorn):
     assert answer.headers["Access-Control-Max-Age"] == "600"
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/pool", "/pool.json", "/%6detrics"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_what_is_for_those_who_run_the_service_no_page_of_another_origin_reads(
+    ledger: Gunicorn, method: str, path: str
+):
+    asked = {**ORIGIN, "Access-Control-Request-Method": "GET"}
+    answer = requests.request(method, ledger.url + path, headers=asked, timeout=20)
+    assert answer.status_code in (200, 204, 404)  # there is no page of the pools for this database
+    assert [name for name in answer.headers if name.lower().startswith("access-control-")] == []
+    assert "X-Request-ID" in answer.headers
+
+
 def test_options_and_405_name_the_methods_of_the_path(ledger: Gunicorn):
     options = requests.options(f"{ledger.url}/ledger/entries/1", timeout=20)
     refused = requests.post(f"{ledger.url}/ledger/entries/1", timeout=20)

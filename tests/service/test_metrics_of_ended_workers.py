@@ -18,8 +18,10 @@ from swagger_server.runtime import Folder
 folder = Folder(Path(sys.argv[1]))
 
 def serve():
-    metrics = Metrics(Folder(folder.path), lambda: [])
-    metrics.start()
+    mine = Folder(folder.path)
+    metrics = Metrics(mine, lambda: [])
+    metrics.start(mine)
+    (mine.path / f"pool-{{os.getpid()}}").touch()
     for _ in range({ANSWERS}):
         metrics.observe("read", "GET", 200, 0.003)
     page = metrics._render() if os.environ.get("LOOKS") else b""
@@ -35,7 +37,7 @@ for number in range({WORKERS}):
     os.environ.pop("LOOKS", None)
 
 metrics = Metrics(folder, lambda: [])
-metrics.start()
+metrics.start(folder)
 print(metrics._render().decode())
 """
 
@@ -52,7 +54,11 @@ def test_counts_of_ended_workers_are_kept_in_few_files(tmp_path: Path):
     assert 'swagger_server_workers{version="' in told
     assert sum(1 for line in told.splitlines() if line.startswith("swagger_server_workers{")) == 1
     assert len(list(folder.glob("histogram_*.db"))) <= 10
-    assert len(list(folder.glob("gauge_*.db"))) == 1
+    assert len(list(folder.glob("gauge_livesum_*.db"))) == 1
+    # Of what else they had nothing is left.
+    [mine] = folder.glob("process-*")
+    assert not list(folder.glob("pool-*"))
+    assert (folder / f"gauge_livesum_{mine.name.removeprefix('process-')}.db").exists()
 
 
 def test_a_process_that_died_while_it_gathered_them_changes_no_count(tmp_path: Path):

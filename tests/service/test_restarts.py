@@ -3,9 +3,11 @@
 import itertools
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import pytest
@@ -13,6 +15,7 @@ import requests
 
 from tests.service.conftest import LEDGER, TABLES, environment_for
 from tests.support.clients import Clients
+from tests.support.exposition import Scrape
 from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn, wait_until
 from tests.support.servers import Database, free_port, temporary_database
 
@@ -21,6 +24,7 @@ SESSIONS = """SELECT DISTINCT substring(application_name FROM '\\d+$')::integer 
 
 PATIENCE = 60  # seconds
 PATH = "/ledger/entries"
+CONTROLLERS = "tests.second_spec.controllers"
 CLIENTS = 8
 KEEP_ALIVE = "20"
 """Seconds: a client that a busy machine stops for some time must not find its connection closed for that."""
@@ -169,6 +173,70 @@ def test_handing_over_to_another_master_loses_no_request(
             load.stop()
     # gunicorn's asgi worker may close a connection that its last answer has promised to keep.
     assert_nothing_lost(load, most_asked_again=CLIENTS if worker == "asgi" else 0)
+
+
+def test_counts_go_on_in_the_next_master(postgres: Database) -> None:
+    values = (f"{CONTROLLERS}.values", "GET", "200")
+    with started(postgres, "gthread") as running:
+        service, asked = running.service, 0
+
+        def ask() -> None:
+            nonlocal asked
+            asked += 1
+            assert requests.get(f"{service.url}/ledger/values", timeout=30).ok
+            assert Scrape(service).answers()[values] == asked
+
+        for _ in range(5):
+            ask()
+        folders = [folder_of(service.pid)]
+        service.send(signal.SIGUSR2)
+        wait_until(lambda: successor(service) is not None, PATIENCE, service.log)
+        master = successor(service)
+        assert master is not None
+        try:
+            wait_until(lambda: Scrape(service).value("swagger_server_workers") == 4, PATIENCE)
+            for _ in range(20):  # whoever of the two masters' workers answers
+                ask()
+            folders.append(folder_of(master.pid))
+            service.send(signal.SIGTERM)
+            assert service.wait(PATIENCE) == 0
+            wait_until(lambda: Scrape(service).value("swagger_server_workers") == 2, PATIENCE)
+            ask()
+            first = {child.pid for child in master.children()}
+            # Once it is alone, a master has nothing in its environment that tells of the other one.
+            wait_until(lambda: "Master has been promoted" in service.log(), PATIENCE)
+            master.send_signal(signal.SIGHUP)
+            wait_until(lambda: not first & {child.pid for child in master.children()}, PATIENCE)
+            wait_until(lambda: Scrape(service).value("swagger_server_workers") == 2, PATIENCE)
+            ask()
+        finally:
+            master.send_signal(signal.SIGTERM)
+            service.wait_until_alone(PATIENCE)
+    assert [folder for folder in folders if os.path.lexists(folder)] == []
+
+
+def test_a_master_that_goes_back_to_the_old_one_leaves_it_the_counts(postgres: Database) -> None:
+    with started(postgres, "gthread") as running:
+        service = running.service
+        assert requests.get(f"{service.url}/ledger/values", timeout=30).ok
+        service.send(signal.SIGUSR2)
+        wait_until(lambda: successor(service) is not None, PATIENCE, service.log)
+        master = successor(service)
+        assert master is not None
+        wait_until(lambda: Scrape(service).value("swagger_server_workers") == 4, PATIENCE)
+        link = folder_of(master.pid)
+        master.send_signal(signal.SIGTERM)
+        wait_until(lambda: not os.path.lexists(link), PATIENCE)
+        wait_until(lambda: Scrape(service).value("swagger_server_workers") == 2, PATIENCE)
+        assert Scrape(service).answers()[f"{CONTROLLERS}.values", "GET", "200"] == 1
+        folder = folder_of(service.pid)
+    assert not folder.exists()
+
+
+def folder_of(master: int) -> Path:
+    """What is under a master's name, a folder or a link."""
+    [folder] = Path(tempfile.gettempdir()).glob(f"swagger_server-{os.geteuid()}-{master}-*")
+    return folder
 
 
 def test_recycled_workers_lose_no_request(postgres: Database) -> None:

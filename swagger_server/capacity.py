@@ -49,10 +49,10 @@ class Limits:
     role: int
     database: int
 
-    def room(self) -> int:
-        """Connections that the service may have."""
-        own = [limit for limit in (self.role, self.database) if limit >= 0]
-        return min(self.of_server(), *own) if own else self.of_server()
+    def room(self, others: int = 0, of_role: int = 0, in_database: int = 0) -> int:
+        """Connections that the service may have beside others: all of them, the role's, those in the database."""
+        bounds = [(self.of_server(), others), (self.role, of_role), (self.database, in_database)]
+        return max(0, min(limit - used for limit, used in bounds if limit >= 0))
 
     def of_server(self) -> int:
         return max(0, self.most - self.superuser_reserved - self.reserved)
@@ -69,6 +69,15 @@ class Limits:
             if limit >= 0:
                 text += f", and the {whose}'s CONNECTION LIMIT is {limit}"
         return text
+
+
+ROOM_FOR_OTHERS = 10
+"""Connections to leave to psql, migrations and monitoring; a tenth of the room where that is less."""
+
+
+def left_to_others(room: int) -> int:
+    """How much of a room the service should not use."""
+    return min(ROOM_FOR_OTHERS, -(-room // 10))
 
 
 @dataclass(frozen=True)

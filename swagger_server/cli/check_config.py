@@ -8,14 +8,11 @@ from typing import Any
 
 import psycopg2
 
-from swagger_server.capacity import Limits, asked_by, limits_over
+from swagger_server.capacity import Limits, asked_by, left_to_others, limits_over
 from swagger_server.cli.database import CommandError, connect_arguments, connected, interruptible, one_line
 from swagger_server.cli.serve import DEFAULT_WORKERS
 from swagger_server.cli.table import table
 from swagger_server.config import Loaded, PoolSettings, example, read_settings
-
-ROOM_FOR_OTHERS = 10
-"""Connections to leave to psql, migrations and monitoring; a tenth of the room where that is less."""
 
 
 def add(commands: Any) -> argparse.ArgumentParser:
@@ -121,7 +118,7 @@ def _arithmetic(limits: Limits, pool: PoolSettings, workers: int, instances: int
 
 def _recommendation(room: int, pool: PoolSettings, workers: int, instances: int) -> Iterator[str]:
     """By the rules: MIN about one a worker; what an instance may have is its part of what others leave."""
-    others = min(ROOM_FOR_OTHERS, -(-room // 10))
+    others = left_to_others(room)
     part = (room - others) // instances
     sum_ = (
         f"({room} - {others} for psql and migrations) / {instances} instance{'s' * (instances != 1)} = {part}"

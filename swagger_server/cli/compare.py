@@ -10,21 +10,27 @@ from typing import Any
 from psycopg2.extensions import connection
 from tqdm import tqdm
 
+from swagger_server.budgets import budget_for
 from swagger_server.cli.database import CommandError, connect_arguments
 from swagger_server.cli.table import table
 from swagger_server.compare import (
     STATEMENT,
     Connecting,
     Crowd,
+    Fitting,
     Pooled,
     Server,
     SessionMemory,
+    Shares,
     Speed,
     ask_server,
     connection_times,
     crowd_connecting,
     crowd_pooled,
+    fitting,
     session_memory,
+    sessions_of,
+    shares_of,
     speeds,
     wait_until_closed,
 )
@@ -36,6 +42,8 @@ HEAD = ("", "A CONNECTION PER REQUEST", "THE POOL")
 _CONNECTIONS = 100
 """Connections of each way that are timed."""
 _MOST_SESSIONS, _MOST_USERS = 5000, 1000
+_FEWEST = 2
+"""Clients at once, unless fewer are asked for."""
 _LONGEST = 20.0  # seconds for each way to find the first failure
 
 
@@ -44,6 +52,7 @@ class Measured:
     """All figures of one comparison; of each pair the first is without a pool."""
 
     server: Server
+    fit: Fitting
     times: tuple[float, float, int]
     crowds: tuple[Crowd, Crowd] | None
     memory: tuple[SessionMemory | None, SessionMemory | None]
@@ -65,7 +74,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
         type=_whole,
         default=16,
         metavar="N",
-        help="at once for requests/s (default: %(default)s)",
+        help="at once for requests/s, or as many as there is room for (default: %(default)s)",
     )
     parser.add_argument("--rounds", type=_whole, default=5, metavar="N", help="(default: %(default)s)")
     parser.add_argument(
@@ -129,13 +138,50 @@ def _measure(
     arguments: argparse.Namespace, settings: Settings, target: dict[str, Any], exhausts: bool
 ) -> Measured:
     before = Connecting(target)
-    with closing(before.open()) as look:
-        server = ask_server(look)
-        try:
-            return _measure_both(arguments, settings, target, before, look, server, exhausts)
-        finally:
-            if left := wait_until_closed(look):
-                print(f"swagger_server: {left} sessions were not closed by the server", file=sys.stderr)
+    budget = budget_for(settings.pool, arguments.database, target)
+    with shares_of(budget) as shares:
+        if shares is not None and not shares.take(1):
+            raise CommandError(
+                f"there is no connection left of the budget of {shares.size}: others have them all"
+            )
+        with closing(before.open()) as look:
+            server = ask_server(look)
+            if server is None:
+                raise CommandError(f"database {arguments.database} does not tell its limits")
+            try:
+                fit = _fitting(arguments, settings, server, shares)
+                return _measure_both(arguments, settings, target, before, look, server, fit, exhausts)
+            finally:
+                _end(look, server, shares)
+
+
+def _fitting(
+    arguments: argparse.Namespace, settings: Settings, server: Server, shares: Shares | None
+) -> Fitting:
+    """Raises CommandError where there is no room for two clients."""
+    fit = fitting(arguments.clients, _most(settings), server, shares)
+    least = min(_FEWEST, arguments.clients)
+    if fit.clients < least:
+        needed = sessions_of(least, _most(settings))
+        raise CommandError(
+            f"compare needs {needed} connections at least, which database {arguments.database} does not have to"
+            f" spare: {fit.reason}"
+        )
+    return fit
+
+
+def _most(settings: Settings) -> int:
+    """The connections that a pool may have."""
+    return min(settings.pool.max, settings.pool.budget or settings.pool.max)
+
+
+def _end(look: connection, server: Server, shares: Shares | None) -> None:
+    """Wait until the sessions are closed, and give their part of the budget back."""
+    left = 0 if server.limits.is_pooled else wait_until_closed(look)
+    if left:
+        print(f"swagger_server: {left} sessions were not closed by the server", file=sys.stderr)
+    elif shares is not None:
+        shares.give_back(1, in_order=True)
 
 
 def _measure_both(
@@ -145,17 +191,19 @@ def _measure_both(
     before: Connecting,
     look: connection,
     server: Server,
+    fit: Fitting,
     exhausts: bool,
 ) -> Measured:
-    pool = settings.pool
-    with _Bar() as bar, Pooled(target, pool.min, pool.max, timeout=pool.timeout) as after:
+    timeout = settings.pool.timeout
+    most = min(fit.clients, _most(settings))
+    with _Bar() as bar, Pooled(target, min(settings.pool.min, most), most, timeout=timeout) as after:
         times = connection_times(
             before, after, count=_CONNECTIONS, seconds=5.0, progress=bar.part("connection times", 20)
         )
         rates = speeds(
             before,
             after,
-            clients=arguments.clients,
+            clients=fit.clients,
             rounds=arguments.rounds,
             seconds=arguments.seconds,
             progress=bar.part("requests/s", 50),
@@ -163,16 +211,28 @@ def _measure_both(
         sessions = after.pool.stats().total
         with before.connection() as fresh, after.connection() as used:
             memory = session_memory(fresh), session_memory(used)
-        crowds = _crowds(before, after, look, bar) if exhausts else None
+        after.close()
+        crowds = _crowds(settings, target, before, look, server, bar) if exhausts else None
         bar.finish()
-    return Measured(server, times, crowds, memory, rates, sessions)
+    return Measured(server, fit, times, crowds, memory, rates, sessions)
 
 
-def _crowds(before: Connecting, after: Pooled, look: connection, bar: "_Bar") -> tuple[Crowd, Crowd]:
+def _crowds(
+    settings: Settings,
+    target: dict[str, Any],
+    before: Connecting,
+    look: connection,
+    server: Server,
+    bar: "_Bar",
+) -> tuple[Crowd, Crowd]:
     """The pool first: it leaves the server's other connections alone."""
-    pooled = crowd_pooled(after, most=_MOST_USERS, seconds=_LONGEST, progress=bar.part("users, pooled", 15))
-    after.close()
-    wait_until_closed(look)
+    most = _most(settings)
+    with Pooled(target, min(settings.pool.min, most), most, timeout=settings.pool.timeout) as after:
+        pooled = crowd_pooled(
+            after, most=_MOST_USERS, seconds=_LONGEST, progress=bar.part("users, pooled", 15)
+        )
+    if not server.limits.is_pooled:
+        wait_until_closed(look)
     connecting = crowd_connecting(
         before, most=_MOST_SESSIONS, seconds=_LONGEST, progress=bar.part("users, connecting", 15)
     )
@@ -214,22 +274,22 @@ def _report(arguments: argparse.Namespace, settings: Settings, measured: Measure
     lines = [
         _about(arguments.database, measured.server, settings),
         "",
-        table(HEAD, _rows(arguments, measured)),
+        table(HEAD, _rows(measured)),
         "",
     ]
     return "\n".join([*lines, *_notes(arguments, settings, measured)])
 
 
 def _about(name: str, server: Server, settings: Settings) -> str:
-    limit = "" if server.role_limit is None else f", the role's limit is {server.role_limit}"
+    limits = server.limits
     kind = " (embedded)" if name not in settings.databases else ""
-    return (
-        f"database {name}{kind}: PostgreSQL {server.version}, max_connections {server.max_connections},"
-        f" of which {server.reserved} are kept from this role{limit}; others use {server.in_use}"
-    )
+    about = f"database {name}{kind}: PostgreSQL {limits.version}, {limits.spelled_out()}"
+    if limits.is_pooled:
+        return f"{about}; a pooler is in front: its own limits hold"
+    return f"{about}; others use {server.others}"
 
 
-def _rows(arguments: argparse.Namespace, measured: Measured) -> Iterator[tuple[str, ...]]:
+def _rows(measured: Measured) -> Iterator[tuple[str, ...]]:
     connecting, pooled, _ = measured.times
     yield "connection time per request", _time(connecting), _time(pooled)
     if measured.crowds is not None:
@@ -238,14 +298,17 @@ def _rows(arguments: argparse.Namespace, measured: Measured) -> Iterator[tuple[s
     each, all_ = "for each user at once", f"for each of {measured.pooled_sessions} connections"
     yield "memory per connection", f"{_size(fresh)} {each}", f"{_size(used)} {all_}"
     yield (
-        f"requests/s, {arguments.clients} clients",
+        f"requests/s, {measured.fit.clients} client{'s' * (measured.fit.clients != 1)}",
         *(f"{speed.per_second:,.0f}" for speed in measured.speeds),
     )
 
 
 def _notes(arguments: argparse.Namespace, settings: Settings, measured: Measured) -> Iterator[str]:
     pool = settings.pool
-    yield f"Each request is {STATEMENT}; the pool has [POOL] MIN = {pool.min}, MAX = {pool.max}."
+    budget = f", BUDGET = {pool.budget}" if pool.budget else ""
+    yield f"Each request is {STATEMENT}; the pool has [POOL] MIN = {pool.min}, MAX = {pool.max}{budget}."
+    if measured.fit.reason:
+        yield f"Fewer clients than {arguments.clients}: {measured.fit.reason}."
     yield f"Connection time: medians of {measured.times[2]}, in turn."
     if measured.crowds is not None:
         yield from _crowd_notes(measured.crowds)

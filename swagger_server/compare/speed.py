@@ -51,10 +51,12 @@ def _time_of_connection(way: Way) -> float:
 def speeds(
     before: Way, after: Way, *, clients: int, rounds: int, seconds: float, progress: Progress
 ) -> tuple[Speed, Speed]:
-    """Requests per second of `clients` at once, in rounds of `seconds` that take turns."""
+    """Requests per second of `clients` at once, in rounds of `seconds` that take turns. `after` has the last one."""
     found: tuple[list[tuple[float, int]], list[tuple[float, int]]] = ([], [])
     for number in range(rounds):
         for side, (way, samples) in enumerate(zip((before, after), found, strict=True)):
+            (after, before)[side].rest()
+            way.begin()
             samples.append(_Round(way, clients).run(seconds))
             progress((2 * number + side + 1) / (2 * rounds))
     return _speed(found[0]), _speed(found[1])

@@ -25,6 +25,12 @@ class Way(Protocol):
     def connection(self) -> Any:
         """A context manager that gives the connection and takes it back. Raises psycopg2.Error where there is none."""
 
+    def begin(self) -> None:
+        """It is this way's turn."""
+
+    def rest(self) -> None:
+        """It is the other way's turn, which has the server's connections to itself."""
+
 
 def session_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """psycopg2.connect's arguments for a session of a comparison."""
@@ -49,13 +55,21 @@ class Connecting:
         with closing(self.open()) as conn:
             yield conn
 
+    def begin(self) -> None: ...
+    def rest(self) -> None: ...
+
 
 class Pooled:
     """A connection of a pool, lent for each request. A context manager: leaving it closes the pool."""
 
     def __init__(self, arguments: Mapping[str, Any], minconn: int, maxconn: int, *, timeout: float) -> None:
-        options = PoolOptions(name="compare", timeout=timeout)
-        self.pool = ConnectionPool(minconn, maxconn, options=options, **session_arguments(arguments))
+        self._arguments = session_arguments(arguments)
+        self._options = PoolOptions(name="compare", timeout=timeout)
+        self._maxconn = maxconn
+        self._open(minconn)
+
+    def _open(self, minconn: int) -> None:
+        self.pool = ConnectionPool(minconn, self._maxconn, options=self._options, **self._arguments)
 
     def __enter__(self) -> "Pooled":
         return self
@@ -67,6 +81,17 @@ class Pooled:
         """Close the pool's connections; may be called again."""
         if not self.pool.closed:
             self.pool.closeall()
+
+    def begin(self) -> None:
+        """Open as many connections as there were."""
+        if self.pool.closed:
+            self._open(self._had)
+
+    def rest(self) -> None:
+        """Close the connections until it begins again."""
+        if not self.pool.closed:
+            self._had = self.pool.stats().total
+            self.close()
 
     @contextmanager
     def connection(self) -> Iterator[connection]:

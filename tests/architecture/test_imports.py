@@ -10,10 +10,10 @@ PACKAGE = Path(__file__).resolve().parents[2] / "swagger_server"
 FLOORS = [
     {"wsgi", "__main__", "cli"},
     {"startup", "gunicorn_settings"},
-    {"app", "site", "prepare", "capacity"},
+    {"app", "site", "prepare", "capacity", "compare"},
     {"edge", "health", "controllers", "pool_page"},
     {"problems", "paging", "queries"},
-    {"db", "encoder", "sample", "embedded", "compare"},
+    {"db", "encoder", "sample", "embedded"},
     {
         "session",
         "serving",

@@ -10,8 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import psycopg2
 import pytest
 
+from swagger_server.budgets import budget_for
+from swagger_server.config import PoolSettings
+from swagger_server.pool.ledger import Lease, Ledger, Want, open_ledger
 from tests.support.process import CHECKOUT, environment, run_cli, wait_until
 from tests.support.servers import Connection, Database, PrivateServer
 
@@ -31,6 +35,8 @@ def server() -> Iterator[PrivateServer]:
     with PrivateServer(settings) as private:
         private.database().execute("CREATE ROLE reader LOGIN")
         private.database().execute("CREATE ROLE limited LOGIN CONNECTION LIMIT 7")
+        private.database().execute("CREATE ROLE tiny LOGIN CONNECTION LIMIT 5")
+        private.database().execute("CREATE DATABASE narrow CONNECTION LIMIT 21")
         yield private
 
 
@@ -49,9 +55,11 @@ def number(conn: Connection, sql: str) -> int:
         return int((cursor.fetchone() or (0,))[0])
 
 
-def environment_of(server: PrivateServer, role: str, tmp_path: Path, **more: str) -> Environment:
+def environment_of(
+    server: PrivateServer, role: str, tmp_path: Path, dbname: str = "postgres", **more: str
+) -> Environment:
     (tmp_path / "empty.ini").touch()
-    database = Database({**server.connect_kwargs, "user": role})
+    database = Database({**server.connect_kwargs, "user": role, "dbname": dbname})
     return {**settings_for(database), "SWAGGER_SERVER_CONFIG": str(tmp_path / "empty.ini"), **more}
 
 
@@ -70,11 +78,10 @@ def amount(text: str) -> float:
 def test_table_is_coherent(server: PrivateServer, look: Connection, tmp_path: Path) -> None:
     done = run_cli("compare", "--yes", *QUICK, env=environment_of(server, "reader", tmp_path, POOL_MAX="5"))
     assert (done.returncode, done.stderr) == (0, "")
-    about = done.stdout.splitlines()[0]
-    assert re.match(
-        rf"database default: PostgreSQL \d+.*, max_connections {MOST}, of which {RESERVED} ", about
-    )
-    assert about.endswith("others use 1")
+    gives = f"max_connections {MOST} - superuser_reserved_connections {RESERVED} = {MOST - RESERVED}"
+    about = rf"database default: PostgreSQL \d+[^;]*, {gives}; others use 1"
+    assert re.fullmatch(about, done.stdout.splitlines()[0])
+    assert "Fewer clients" not in done.stdout
     table = rows(done.stdout)
     before, after = table["users at once before the first failure"]
     # One is the test's.
@@ -96,7 +103,7 @@ def test_limit_of_the_role_is_what_fails_first(
 ) -> None:
     done = run_cli("compare", "--yes", *QUICK, env=environment_of(server, "limited", tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
-    assert "the role's limit is 7" in done.stdout
+    assert "and the role's CONNECTION LIMIT is 7" in done.stdout
     before, after = rows(done.stdout)["users at once before the first failure"]
     assert before == "7"
     assert amount(after) > 7
@@ -118,6 +125,107 @@ def test_leaves_the_line_out_when_told(server: PrivateServer, look: Connection, 
     assert "users at once" not in done.stdout.lower()
     assert len(rows(done.stdout)) == 3
     assert number(look, OTHERS) == 0
+
+
+def refused(arguments: dict[str, object], process: "subprocess.Popen[str]") -> list[str]:
+    """Why others get no connection until the process ends."""
+    reasons = []
+    while process.poll() is None:
+        try:
+            psycopg2.connect(**arguments).close()
+        except psycopg2.OperationalError as error:
+            reasons.append(str(error))
+    return reasons
+
+
+def test_others_get_connections_meanwhile_where_there_is_little_room(
+    server: PrivateServer, look: Connection, tmp_path: Path
+) -> None:
+    env = environment_of(server, "reader", tmp_path, dbname="narrow")
+    arguments = ("--no-exhaust", "--clients", "16", "--rounds", "2", "--seconds", "0.3")
+    with started("compare", *arguments, env=env) as process:
+        wait_until(lambda: number(look, SESSIONS) >= 2)
+        assert refused({**server.connect_kwargs, "user": "reader", "dbname": "narrow"}, process) == []
+        out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    # 8 that connect, 8 of the pool, the one that looks on; 3 are left.
+    assert "requests/s, 8 clients" in rows(out)
+    why = "Fewer clients than 16: 16 clients would need 33 connections, and the server has 21 free (max_connections 100"
+    assert why in out
+    assert "the database's CONNECTION LIMIT is 21; others use 1), 3 of them for others." in out
+    assert "Requests that failed" not in out
+
+
+def test_refuses_where_two_clients_have_no_room(
+    server: PrivateServer, look: Connection, tmp_path: Path
+) -> None:
+    done = run_cli("compare", "--no-exhaust", *QUICK, env=environment_of(server, "tiny", tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    line = (
+        "swagger_server: compare needs 5 connections at least, which database default does not have to spare: "
+        "4 clients would need 9 connections, and the server has 5 free ("
+    )
+    assert done.stderr.startswith(line)
+    assert done.stderr.endswith("CONNECTION LIMIT is 5; others use 1), 1 of them for others\n")
+    assert number(look, OTHERS) == 0
+
+
+def budget_of_ten(server: PrivateServer, tmp_path: Path) -> tuple[Ledger, Environment]:
+    role = {**server.connect_kwargs, "user": "reader"}
+    budget = budget_for(PoolSettings(budget=10, budget_folder=tmp_path), "default", role)
+    assert budget is not None
+    shared = {"POOL_BUDGET": "10", "POOL_BUDGET_FOLDER": str(tmp_path), "POOL_MIN": "4"}
+    return open_ledger(budget.path), environment_of(server, "reader", tmp_path, **shared)
+
+
+@contextmanager
+def held_by_others(ledger: Ledger, size: int, count: int) -> Iterator[None]:
+    """So many shares of a budget that this process has."""
+    leases = [ledger.take(size, Want(0, 0.0)) for _ in range(count)]
+    yield
+    for lease in leases:
+        assert isinstance(lease, Lease)
+        ledger.give_back(lease, in_order=True)
+
+
+def test_keeps_to_what_others_leave_of_the_budget(
+    server: PrivateServer, look: Connection, tmp_path: Path
+) -> None:
+    ledger, env = budget_of_ten(server, tmp_path)
+    command = ("compare", "--no-exhaust", "--clients", "16", "--rounds", "2", "--seconds", "0.2")
+    with held_by_others(ledger, 10, 4):
+        sessions = []
+        with started(*command, env=env) as process:
+            while process.poll() is None:
+                sessions.append(number(look, SESSIONS))
+            out, err = process.communicate()
+        assert (process.returncode, err) == (0, "")
+        assert "requests/s, 2 clients" in rows(out)
+        assert "16 clients would need 27 connections, and the budget of 10 has 5 to spare." in out
+        assert 2 <= max(sessions) <= 6
+    # The share of the session that looked on is the last one's to end.
+    assert ledger.count_taken(10) <= 1
+
+
+@pytest.mark.parametrize(
+    ("taken", "why"),
+    [
+        (
+            5,
+            "compare needs 5 connections at least, which database default does not have to spare: "
+            "16 clients would need 27 connections, and the budget of 10 has 4 to spare",
+        ),
+        (10, "there is no connection left of the budget of 10: others have them all"),
+    ],
+)
+def test_refuses_where_others_need_the_budget(
+    server: PrivateServer, tmp_path: Path, taken: int, why: str
+) -> None:
+    ledger, env = budget_of_ten(server, tmp_path)
+    with held_by_others(ledger, 10, taken):
+        done = run_cli("compare", "--no-exhaust", "--clients", "16", env=env)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"swagger_server: {why}\n")
+    assert ledger.count_taken(10) <= 1
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from swagger_server.config import ConfigError, PoolSettings
+from swagger_server.orphans import account_of_workers
 from swagger_server.pool import Budget
 from swagger_server.pool.ledger import open_ledger
 
@@ -30,7 +31,7 @@ def budget_for(pool: PoolSettings, name: str, arguments: Mapping[str, Any]) -> B
     text = "\0".join([name, *(str(arguments.get(part, "")) for part in _WHO)])
     budget = Budget(str(folder / hashlib.sha256(text.encode()).hexdigest()[:32]), pool.budget)
     try:
-        open_ledger(budget.path)
+        _hand_over(open_ledger(budget.path).descriptor, folder)
     except OSError as error:
         raise ConfigError(f"[POOL] BUDGET_FOLDER: {budget.path} cannot be used: {error.strerror}") from None
     return budget
@@ -38,8 +39,12 @@ def budget_for(pool: PoolSettings, name: str, arguments: Mapping[str, Any]) -> B
 
 def _named_folder(folder: Path) -> Path:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            _make(folder)
     except OSError as error:
+        if folder.is_dir():  # made by another process meanwhile
+            return _usable(folder)
         raise ConfigError(f"[POOL] BUDGET_FOLDER: {folder} cannot be made: {error.strerror}") from None
     return _usable(folder)
 
@@ -47,9 +52,10 @@ def _named_folder(folder: Path) -> Path:
 def _own_folder() -> Path:
     """Anybody may make folders in these places, so one that is not exactly as we would make it is refused."""
     place = next((place for place in _PLACES if os.access(place, os.W_OK | os.X_OK)), _PLACES[-1])
-    folder = place / f"swagger_server-budget-{os.geteuid()}"
+    user, _ = _account()
+    folder = place / f"swagger_server-budget-{user}"
     try:
-        folder.mkdir(mode=0o700)
+        _make(folder)
     except FileExistsError:
         pass
     except OSError as error:
@@ -57,9 +63,32 @@ def _own_folder() -> Path:
             f"[POOL] BUDGET_FOLDER must be set: {folder} cannot be made: {error.strerror}"
         ) from None
     found = folder.lstat()
-    if found.st_uid != os.geteuid() or found.st_mode & 0o170077 != 0o040000:
+    if found.st_uid != user or found.st_mode & 0o170077 != 0o040000:
         raise ConfigError(f"[POOL] BUDGET_FOLDER must be set: {folder} is another user's, or open to others")
     return _usable(folder)
+
+
+def _account() -> tuple[int, int]:
+    """Whose the files are: gunicorn's master may be root and its workers not."""
+    account = account_of_workers() if os.name == "posix" and os.geteuid() == 0 else None
+    return account or (os.geteuid(), os.getegid())
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    if _account() != (os.geteuid(), os.getegid()):
+        os.chown(folder, *_account(), follow_symlinks=False)
+
+
+def _hand_over(descriptor: int, folder: Path) -> None:
+    """What root has just made, to the workers, or to whom the folder belongs. A link to a file of root's stays."""
+    user, group = _account()
+    if user == 0:
+        owner = folder.stat()
+        user, group = owner.st_uid, owner.st_gid
+    found = os.fstat(descriptor)
+    if os.geteuid() == 0 == found.st_uid != user and found.st_nlink == 1:
+        os.fchown(descriptor, user, group)
 
 
 def _usable(folder: Path) -> Path:

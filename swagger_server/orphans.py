@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import traceback
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 
@@ -52,9 +53,21 @@ def workers_of_gunicorn() -> int | None:
 
     None elsewhere.
     """
+    workers = getattr(_settings_of_gunicorn(), "workers", None)
+    return workers if isinstance(workers, int) else None
+
+
+def account_of_workers() -> tuple[int, int] | None:
+    """User and group as which the workers of the gunicorn run that is starting or loading; None elsewhere."""
+    settings = _settings_of_gunicorn()
+    user, group = getattr(settings, "uid", None), getattr(settings, "gid", None)
+    return (user, group) if isinstance(user, int) and isinstance(group, int) else None
+
+
+def _settings_of_gunicorn() -> Any:
     for frame, _ in traceback.walk_stack(None):
         if frame.f_globals.get("__name__", "").startswith("gunicorn."):
-            workers = getattr(getattr(frame.f_locals.get("self"), "cfg", None), "workers", None)
-            if isinstance(workers, int):
-                return workers
+            settings = getattr(frame.f_locals.get("self"), "cfg", None)
+            if settings is not None:
+                return settings
     return None

@@ -6,7 +6,9 @@ and where there are fewer shares than pools, to who has none, once this pool has
 evenly stays where it is, and nobody waits for ever.
 """
 
+import logging
 import threading
+from contextlib import suppress
 from time import monotonic
 
 from swagger_server.pool.ledger import Budget, Lease, Want, open_ledger
@@ -24,18 +26,26 @@ UNUSED_FOR_LONG = 1.0
 to those who want more; the only one to those who want more."""
 
 LOOK = 0.03
-"""Seconds between two looks at what others want. A look is one call of the system while nobody wants anything."""
+"""Seconds between two looks at what others want. A look is two calls of the system while nobody wants anything."""
 
 FIRST_PAUSE = 0.01
 LONGEST_PAUSE = 0.04
 """Seconds between two tries of a pool that waits for a share."""
 
+TOUCH = 86_400.0
+"""Seconds between two touches of the file: what nobody touches for weeks is cleaned away in some places."""
+
 ENDING = 1.0
 """Seconds to wait for the server to end a session that was closed; after that its share counts as one of the dead."""
 
+logger = logging.getLogger("swagger_server.pool")
+
 
 class Share:
-    """What one pool holds of a budget. All methods may be called from any thread, and none waits but `pause`."""
+    """What one pool holds of a budget. All methods may be called from any thread, and none waits but `pause`.
+
+    A file that cannot be used now has no shares to take: that is logged once, and raised by none of them.
+    """
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
@@ -44,6 +54,9 @@ class Share:
         self._ledger = open_ledger(budget.path)
         self._lock = threading.Lock()
         self._leases: set[Lease] = set()
+        self._ending: set[Lease] = set()
+        self._is_failing = False
+        self._touch_due = 0.0
         self._turn_began = 0.0
         self._since: float | None = None
         self._place: int | None = None
@@ -58,9 +71,11 @@ class Share:
     def __del__(self) -> None:
         """A pool that was forgotten keeps nothing."""
         for lease in self._leases:
-            self._ledger.give_back(lease, in_order=False)
+            with suppress(OSError):
+                self._ledger.give_back(lease, in_order=False)
         if self._place is not None:
-            self._ledger.withdraw(self._place)
+            with suppress(OSError):
+                self._ledger.withdraw(self._place)
 
     def take(self, is_urgent: bool) -> Lease | None:
         """A share, or None when there is none now; `is_urgent` when a caller waits for it.
@@ -71,15 +86,28 @@ class Share:
             if is_urgent and self._since is None:
                 self._since = monotonic()
             want = Want(self.held, self._since or 0.0) if is_urgent else _NO_HURRY
-            lease = self._ledger.take(self.budget.size, want, self._place)
-            if lease is not None:
-                self._leases.add(lease)
-                self._note_turn()
-                self._rest()
-            elif is_urgent:
-                self.is_short = True
-                self._place = self._ledger.announce(want, self._place)
+            try:
+                lease = self._ledger.take(self.budget.size, want, self._place)
+                if lease is not None:
+                    self._taken(lease)
+                elif is_urgent:
+                    self.is_short = True
+                    self._place = self._ledger.announce(want, self._place)
+            except OSError as error:
+                self._failed(error)
+                return None
             return lease
+
+    def _taken(self, lease: Lease) -> None:
+        self._is_failing = False
+        self._leases.add(lease)
+        self._note_turn()
+        self._rest()
+
+    def _failed(self, error: OSError) -> None:
+        first, self._is_failing = not self._is_failing, True
+        if first:
+            logger.warning("the budget's file %s cannot be used now: %s", self.budget.path, error)
 
     def pause(self) -> None:
         """Wait a moment, before another try."""
@@ -94,29 +122,66 @@ class Share:
 
     def _rest(self) -> None:
         self.is_short, self._since, self._pause = False, None, FIRST_PAUSE
-        if self._place is not None:
-            self._ledger.withdraw(self._place)
-            self._place = None
+        place, self._place = self._place, None
+        if place is not None:
+            try:
+                self._ledger.withdraw(place)
+            except OSError as error:
+                self._failed(error)
 
     def opened(self, lease: Lease, pid: int, client_port: int) -> None:
         """A session was opened with a share."""
-        self._ledger.note(lease, pid, client_port)
+        try:
+            self._ledger.note(lease, pid, client_port)
+        except OSError as error:
+            self._failed(error)
+
+    def ends(self, lease: Lease) -> None:
+        """The session was closed, and the server is waited for to end it: the share will be given back soon."""
+        with self._lock:
+            self._ending.add(lease)
 
     def give_back(self, lease: Lease, in_order: bool) -> None:
         """Give a share back. `in_order` when the server has ended its session, or there was none."""
         with self._lock:
             self._leases.discard(lease)
+            self._ending.discard(lease)
             self._note_turn()
-            self._ledger.give_back(lease, in_order)
+            try:
+                self._ledger.give_back(lease, in_order)
+            except OSError as error:
+                self._failed(error)
         self._returned.set()
 
     def _note_turn(self) -> None:
         if self.held == 1:
             self._turn_began = monotonic()
 
+    def keep_file(self) -> None:
+        """Keep the file from being cleaned away, and go on with another when it was. Due with every look."""
+        if monotonic() >= self._touch_due:
+            self._touch_due = monotonic() + TOUCH
+            with suppress(OSError):
+                self._ledger.touch()
+        try:
+            stranded = self._ledger.follow()
+        except OSError as error:
+            self._failed(error)
+            return
+        if stranded is not None:
+            logger.warning(
+                "the budget's file %s was removed; it is made again, and %d connections of this process are beyond it",
+                self.budget.path,
+                stranded,
+            )
+
     def taken_by_all(self) -> int:
-        """How much of the budget is taken, by whomever."""
-        return self._ledger.count_taken(self.budget.size)
+        """How much of the budget is taken, by whomever; by this pool, where nobody can tell."""
+        try:
+            return self._ledger.count_taken(self.budget.size)
+        except OSError as error:
+            self._failed(error)
+            return self.held
 
     def should_give(self, idle_since: float | None) -> bool:
         """Whether this pool should give up a share now: an idle connection, or else the next that comes back.
@@ -125,8 +190,14 @@ class Share:
         """
         if not self.held:
             return False
-        wants = self._ledger.others(self._place)
-        if not wants or self.taken_by_all() + len(wants) <= self.budget.size:
+        try:
+            wants = self._ledger.others(self._place)
+        except OSError as error:
+            self._failed(error)
+            return False
+        if len(self._ending) >= len(wants):  # nobody wants one, or as many are on their way
+            return False
+        if self.taken_by_all() + len(wants) <= self.budget.size:
             return False
         return self._goes_to(wants[0].held, idle_since)
 
@@ -158,7 +229,9 @@ class Unlimited:
     def pause(self) -> None: ...
     def rest(self) -> None: ...
     def opened(self, lease: Lease, pid: int, client_port: int) -> None: ...
+    def ends(self, lease: Lease) -> None: ...
     def give_back(self, lease: Lease, in_order: bool) -> None: ...
+    def keep_file(self) -> None: ...
     def taken_by_all(self) -> int:
         return 0
 

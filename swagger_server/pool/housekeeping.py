@@ -74,10 +74,12 @@ class Housekeeper:
         if self._options.budget is None:
             self._do_all(now)
             return self._nap
-        self._pool.give_to_others()
-        if now >= self._due:
-            self._due = now + self._nap
-            self._do_all(now)
+        try:
+            self._pool.give_to_others()
+        finally:
+            if now >= self._due:
+                self._due = now + self._nap
+                self._do_all(now)
         return min(self._nap, LOOK)
 
     def _do_all(self, now: float) -> None:

@@ -9,13 +9,14 @@ a process opens a file once and never closes it, uses the descriptor on in its f
 it holds, since its locks don't keep itself out.
 """
 
+import errno
 import os
 import random
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
@@ -40,6 +41,8 @@ _WANT = struct.Struct("<B3xidd8x")  # marked, shares held, wanted since, seen la
 _WANTS = 128
 _NO_WANTS = bytes(_WANTS * _WANT.size)
 _FREE, _NOTHING = bytes(_SHARE.size), bytes(_WANT.size)
+
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 _STALE = 0.5
 """Seconds after which a want that its owner did not renew counts no more: it is stopped, or hangs."""
@@ -93,11 +96,15 @@ class Lease:
 class Ledger:
     """One file. Every method takes the lock for a few calls of the system that do not wait."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path = path
         self.descriptor = descriptor
         self.pid = os.getpid()
+        self._file = _identity(os.fstat(descriptor))
         self._lock = threading.RLock()  # a share may be given back by the garbage collector, anywhere
         self._held: set[int] = set()
+        self._stranded: set[int] = set()
+        """Of those held: the ones that another process holds in the file that followed the one they are from."""
         self._wants: dict[int, Want] = {}
 
     # Shares
@@ -130,29 +137,41 @@ class Ledger:
         return number not in self._held and _try_lock(self.descriptor, _TRY, number * _SHARE.size)
 
     def _hold(self, number: int, remains: Session | None) -> Lease:
-        self._held.add(number)
-        lease = Lease(number, remains)
         if remains is None:
-            self._note(number, Session(0, 0, time.time()))
-        return lease
+            try:
+                self._note(number, Session(0, 0, time.time()))
+            except OSError:
+                _unlock(self.descriptor, number * _SHARE.size)
+                raise
+        self._held.add(number)
+        return Lease(number, remains)
 
     def note(self, lease: Lease, pid: int, client_port: int) -> None:
         """The session that was opened with a share."""
         lease.remains = None
-        self._note(lease.number, Session(pid, client_port, time.time()))
+        if lease.number not in self._stranded:
+            self._note(lease.number, Session(pid, client_port, time.time()))
 
     def _note(self, number: int, session: Session) -> None:
         os.pwrite(self.descriptor, _SHARE.pack(1, *session), number * _SHARE.size)
 
     def give_back(self, lease: Lease, in_order: bool) -> None:
         """Give a share back; `in_order` when its session is known to have ended, or was never opened."""
+        if self.pid != os.getpid():
+            return  # another process's: this one was forked since, maybe while a thread had the lock
         with self._lock:
-            if lease.number not in self._held or self.pid != os.getpid():
-                return  # another process's: this one was forked since
-            if in_order:
-                os.pwrite(self.descriptor, _FREE, lease.number * _SHARE.size)
-            self._held.discard(lease.number)
-            _unlock(self.descriptor, lease.number * _SHARE.size)
+            if lease.number not in self._held:
+                return
+            if lease.number in self._stranded:
+                self._stranded.discard(lease.number)
+                self._held.discard(lease.number)
+                return
+            try:
+                if in_order:
+                    os.pwrite(self.descriptor, _FREE, lease.number * _SHARE.size)
+            finally:
+                self._held.discard(lease.number)
+                _unlock(self.descriptor, lease.number * _SHARE.size)
 
     def count_taken(self, size: int) -> int:
         """How many shares are marked: held by anybody, or not given back in order."""
@@ -163,13 +182,24 @@ class Ledger:
 
     def announce(self, want: Want, place: int | None) -> int | None:
         """Say, or say again, what is wanted. Gives the place to name next time; None when all are taken."""
+        record = _WANT.pack(1, want.held, want.since, time.monotonic())
         with self._lock:
-            place = self._find_place() if place is None else place
+            if place is None:
+                place = self._find_place()
+                if place is not None:
+                    self._announce_first(record, place)
+            else:
+                os.pwrite(self.descriptor, record, _where_wanted(place))
             if place is not None:
                 self._wants[place] = want
-                record = _WANT.pack(1, want.held, want.since, time.monotonic())
-                os.pwrite(self.descriptor, record, _where_wanted(place))
         return place
+
+    def _announce_first(self, record: bytes, place: int) -> None:
+        try:
+            os.pwrite(self.descriptor, record, _where_wanted(place))
+        except OSError:
+            _unlock(self.descriptor, _where_wanted(place))
+            raise
 
     def _find_place(self) -> int | None:
         begin = random.randrange(_WANTS)
@@ -180,10 +210,14 @@ class Ledger:
 
     def withdraw(self, place: int) -> None:
         """Nothing is wanted any more."""
+        if self.pid != os.getpid():
+            return  # as in `give_back`
         with self._lock:
-            if self._wants.pop(place, None) is not None and self.pid == os.getpid():
-                os.pwrite(self.descriptor, _NOTHING, _where_wanted(place))
-                _unlock(self.descriptor, _where_wanted(place))
+            if self._wants.pop(place, None) is not None:
+                try:
+                    os.pwrite(self.descriptor, _NOTHING, _where_wanted(place))
+                finally:
+                    _unlock(self.descriptor, _where_wanted(place))
 
     def others(self, place: int | None) -> list[Want]:
         """What others want, of this process and of all, the one who comes first first."""
@@ -209,6 +243,69 @@ class Ledger:
             return True
         _unlock(self.descriptor, _where_wanted(place))
         return False
+
+    # The file
+
+    def touch(self) -> None:
+        """For those who clean up by age: the file is in use."""
+        if os.utime in os.supports_fd:
+            os.utime(self.descriptor)
+
+    def follow(self) -> int | None:
+        """Where the file was removed or replaced: go over to what has its name now, made at need.
+
+        None when there was nothing to do, else how many of the shares held are another process's there. To be asked
+        often: until all processes have gone over, they don't see each other. Raises OSError.
+        """
+        if not self._was_replaced():
+            return None
+        with _opening:
+            if not self._was_replaced() or self._is_known():
+                return None
+            old, new = self.descriptor, _open_fresh(self.path)
+            with self._lock:
+                self._move(new)
+            found = _identity(os.fstat(new))
+            self._file = found
+            _ledgers[found] = self
+            _descriptors.update({path: new for path, known in _descriptors.items() if known == old})
+            return len(self._stranded)
+
+    def _was_replaced(self) -> bool:
+        try:
+            return _identity(os.lstat(self.path)) != self._file
+        except FileNotFoundError:
+            return True
+        except OSError:  # not for this user to see; the descriptor may be good nevertheless
+            return False
+
+    def _is_known(self) -> bool:
+        """By another path. Opening it once more would do no good, and closing that again would do harm."""
+        try:
+            return _identity(os.lstat(self.path)) in _ledgers
+        except FileNotFoundError:
+            return False
+
+    def _move(self, new: int) -> None:
+        for number in self._held - self._stranded:
+            try:
+                session = os.pread(self.descriptor, _SHARE.size, number * _SHARE.size)
+                if _try_lock(new, _TRY, number * _SHARE.size):
+                    os.pwrite(new, session, number * _SHARE.size)
+                else:
+                    self._stranded.add(number)
+            except OSError:
+                self._stranded.add(number)
+                _unlock(new, number * _SHARE.size)
+        for place in self._wants:
+            _try_lock(
+                new, _TRY, _where_wanted(place)
+            )  # another's with the same place is told over, for a moment
+        self.descriptor = new  # the old one stays open: who has not come over yet sees what is held there
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
 
 
 def _is_marked(marks: bytes, number: int) -> bool:
@@ -236,6 +333,7 @@ def _unlock(descriptor: int, at: int) -> None:
 
 _ledgers: dict[tuple[int, int], Ledger] = {}
 _descriptors: dict[str, int] = {}
+_with_room: set[int] = set()
 _opening = threading.Lock()
 
 
@@ -244,21 +342,39 @@ def open_ledger(path: str) -> Ledger:
     with _opening:
         descriptor = _descriptors.get(path)
         if descriptor is None:
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
-            descriptor = _descriptors[path] = os.open(path, flags, 0o600)
+            descriptor = _descriptors[path] = os.open(path, _FLAGS, 0o600)
+        if descriptor not in _with_room:
             _reserve_room(descriptor)
+            _with_room.add(descriptor)
         # Two paths of one file are one: closing the second descriptor would lose what is held through the first.
-        found = os.fstat(descriptor)
-        known = _ledgers.get((found.st_dev, found.st_ino))
+        found = _identity(os.fstat(descriptor))
+        known = _ledgers.get(found)
         if known is None or known.pid != os.getpid():
-            known = _ledgers[found.st_dev, found.st_ino] = Ledger(known.descriptor if known else descriptor)
+            known = _ledgers[found] = Ledger(path, descriptor)
         return known
 
 
+def _open_fresh(path: str) -> int:
+    """Of a file that this process has not opened before."""
+    descriptor = os.open(path, _FLAGS, 0o600)
+    try:
+        _reserve_room(descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
+    _with_room.add(descriptor)
+    return descriptor
+
+
 def _reserve_room(descriptor: int) -> None:
-    """So that a disk that is full later stops nobody."""
-    if hasattr(os, "posix_fallocate"):
+    """So that a disk that is full later stops nobody. Not every file system can."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
         os.posix_fallocate(descriptor, 0, _WANTS_AT + len(_NO_WANTS))
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+            raise
 
 
 @contextmanager
@@ -266,15 +382,22 @@ def one_share(budget: Budget, patience: float) -> Iterator[Lease | None]:
     """A share for one connection of the block's own; None when there is none within `patience` seconds."""
     ledger = open_ledger(budget.path)
     deadline = time.monotonic() + patience
-    lease = ledger.take(budget.size, Want(0, time.monotonic()))
+    lease = _try_to_take(ledger, budget.size)
     while lease is None and time.monotonic() < deadline:
         time.sleep(0.01)
-        lease = ledger.take(budget.size, Want(0, time.monotonic()))
+        lease = _try_to_take(ledger, budget.size)
     try:
         yield lease
     finally:
         if lease is not None:
-            ledger.give_back(lease, in_order=False)
+            with suppress(OSError):
+                ledger.give_back(lease, in_order=False)
+
+
+def _try_to_take(ledger: Ledger, size: int) -> Lease | None:
+    with suppress(OSError):
+        return ledger.take(size, Want(0, time.monotonic()))
+    return None
 
 
 def _forget_the_parents_threads() -> None:

@@ -9,6 +9,7 @@ import os
 import random
 import re
 import threading
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Protocol
 
@@ -142,6 +143,16 @@ class Outage:
         return (just_failed or hangs) and self.exceeds_grace()
 
 
+def _close(conn: Any, slot: Slot | None) -> None:
+    """Now: a slot and its tether hold each other, so that the session would last until garbage is collected."""
+    if conn is not None:
+        with suppress(Exception):  # as said of factories
+            conn.close()
+    if slot is not None:
+        slot.handle.close()
+        slot.conn = slot.lease = slot.tether = None
+
+
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
@@ -242,43 +253,61 @@ class Opener:
         self.settled.set()
 
     def _open(self) -> None:
+        """Fill the reserved place, or give it up, whatever happens: a probe that just ended would stop all others."""
         is_probe = False
         lease: Lease | None = None
-        while not self._slots.closed:
-            self._pauses.wait()
-            lease = self._share.take(is_urgent=bool(self._slots.waiters))
-            slot = None if lease is None else self._attempt(lease)
-            if slot is not None:
-                return self._opened(slot)
-            is_probe = is_probe or self._slots.become_probe()
-            if not is_probe or not self._is_worth_trying(lease):
-                break
-            self._slots.begging = lease is None
-            if lease is None:
-                self._share.pause()
-        return self._stop_trying(is_probe, is_short=lease is None)
+        slot: Slot | None = None
+        try:
+            while slot is None and not self._slots.closed:
+                self._pauses.wait()
+                lease = self._share.take(is_urgent=bool(self._slots.waiters))
+                if is_probe:
+                    self._slots.begging = lease is None
+                slot = None if lease is None else self._attempt(lease)
+                if slot is None:
+                    is_probe = is_probe or self._slots.become_probe()
+                    if not is_probe or not self._is_worth_trying(lease):
+                        break
+                    self._slots.begging = lease is None
+                    if lease is None:
+                        self._share.pause()
+        except BaseException:
+            self._give_up(is_probe)
+            raise
+        if slot is None:
+            self._stop_trying(is_probe, is_short=lease is None)
+        else:
+            self._opened(slot)
 
-    def _stop_trying(self, is_probe: bool, is_short: bool) -> None:
+    def _give_up(self, is_probe: bool) -> None:
         if is_probe:
             self._share.rest()
         self._slots.give_up_reservation(is_probe)
+
+    def _stop_trying(self, is_probe: bool, is_short: bool) -> None:
+        self._give_up(is_probe)
         # Somebody may have joined the queue just now, and relied on the probe. For minconn alone nobody begs for a
         # share: the housekeeper asks again.
         if self._slots.waiters or not is_short:
             self.open_wanted()
 
     def _attempt(self, lease: Lease) -> Slot | None:
-        is_clear = lease.remains is None or self._pool.see_off(lease)
+        conn: Any = None
+        slot: Slot | None = None
         remains = lease.remains
-        begun = self.outage.attempt_begins()
+        begun = monotonic()
         try:
-            slot = self._pool.make_slot(self._connector.connect(), lease)
+            is_clear = remains is None or self._pool.see_off(lease)
+            begun = self.outage.attempt_begins()
+            conn = self._connector.connect()
+            slot = self._pool.make_slot(conn, lease)
             self._share.opened(lease, *slot.handle.session)
             if remains is not None and not is_clear:
                 interrupting.end_remains(slot.conn, remains)
             return slot
         except Exception as error:  # a factory of the caller's own may raise anything
             never_opened = isinstance(error, psycopg2.OperationalError) and lease.remains is remains is None
+            _close(conn, slot)
             self._share.give_back(lease, in_order=never_opened)
             self._failed(begun, error)
             return None

@@ -287,6 +287,7 @@ class ConnectionPool:
         elif slot.handle.has_ended(0):
             self._return_share(slot.handle, lease, 0)
         else:
+            self._share.ends(lease)
             self._workers.run(lambda: self._return_share(slot.handle, lease, ENDING))
 
     def _return_share(self, handle: Handle, lease: Lease, patience: float) -> None:
@@ -382,6 +383,7 @@ class ConnectionPool:
 
     def give_to_others(self) -> None:
         """Let other processes have a share of the budget, when it is their turn."""
+        self._share.keep_file()
         slot = self._slots.cede(self._share.should_give(self._slots.longest_unused()))
         if slot is not None:
             logger.debug("pool %r: a connection is closed for another process", self.options.name)

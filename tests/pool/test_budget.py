@@ -1,6 +1,9 @@
 """A budget that several processes share: it holds, idle shares move, and the dead keep nothing."""
 
+import errno
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +16,7 @@ import pytest
 
 from swagger_server.pool import Budget, ConnectionPool, PoolOptions, PoolTimeout
 from tests.pool.test_fork import Child
-from tests.pool.tools import ask, borrow, sessions, warm_up
+from tests.pool.tools import ask, borrow, in_background, sessions, warm_up
 from tests.support.process import CHECKOUT, wait_until
 from tests.support.servers import Database, PrivateServer
 
@@ -148,7 +151,7 @@ def test_fewer_shares_than_busy_processes_go_round(start: Start, database: Datab
 
 def test_an_idle_share_goes_to_a_worker_that_waits_with_nothing(start: Start) -> None:
     rich, poor = start(3, minconn=3), start(3)
-    assert [worker.stats()["total"] for worker in (rich, poor)] == [3, 0]
+    wait_until(lambda: [worker.stats()["total"] for worker in (rich, poor)] == [3, 0])
     assert poor.borrow() == "ok"
     given = rich.stats()
     assert (given["total"], given["ceded"], given["budget"], given["budget_used"]) == (2, 1, 3, 3)
@@ -273,6 +276,99 @@ def test_a_share_is_taken_until_the_server_has_ended_the_session(
     private_server.thaw()
     wait_until(lambda: pool.stats().budget_used == 0)
     pool.closeall()
+
+
+def test_one_want_costs_one_connection_however_long_the_server_takes_to_end_it(
+    private_server: PrivateServer, path: str
+) -> None:
+    options = PoolOptions(timeout=20, budget=Budget(path, 6))
+    rich = ConnectionPool(6, 6, options=options, **private_server.connect_kwargs)
+    poor = ConnectionPool(0, 6, options=options, **private_server.connect_kwargs)
+    warm_up(rich, 6)
+    private_server.freeze()
+    wish = in_background(poor.getconn)
+    wait_until(lambda: rich.stats().ceded and poor.stats().opening)  # begging for a share is no opening
+    assert rich.stats().ceded == 1
+    private_server.thaw()
+    poor.putconn(wish.result(20))
+    assert rich.stats().ceded == 1
+    rich.closeall()
+    poor.closeall()
+
+
+@pytest.fixture
+def make_writing_fail(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From the call on the file cannot be written to, as on a disk that is broken; `monkeypatch.undo` mends it."""
+
+    def fail(*_args: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    return lambda: monkeypatch.setattr(os, "pwrite", fail)
+
+
+@pytest.mark.parametrize("maxconn", [1, 4])
+def test_a_file_that_cannot_be_written_to_stops_the_pool_only_meanwhile(
+    make_writing_fail: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    database: Database,
+    path: str,
+    maxconn: int,
+) -> None:
+    options = PoolOptions(timeout=10, budget=Budget(path, 1))
+    pool = ConnectionPool(0, maxconn, options=options, **database.connect_kwargs)
+    make_writing_fail()
+    for _ in range(3):
+        with pytest.raises(PoolTimeout):
+            pool.getconn(timeout=0.1)
+    monkeypatch.undo()
+    pool.putconn(pool.getconn())
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"the budget's file {path} cannot be used now: [Errno 5] Input/output error"
+    ]
+    pool.closeall()
+
+
+def test_a_share_is_given_back_though_the_file_cannot_be_written_to(
+    make_writing_fail: Callable[[], None], monkeypatch: pytest.MonkeyPatch, database: Database, path: str
+) -> None:
+    pool = ConnectionPool(
+        0, 1, options=PoolOptions(timeout=10, budget=Budget(path, 1)), **database.connect_kwargs
+    )
+    conn = pool.getconn()
+    make_writing_fail()
+    pool.putconn(conn, close=True)
+    wait_until(lambda: pool.stats().total == 0)
+    monkeypatch.undo()
+    pool.putconn(pool.getconn())
+    pool.closeall()
+
+
+def test_the_budget_holds_when_its_file_is_removed(start: Start, path: str) -> None:
+    holder, late = start(2, minconn=2), start(2, minconn=0)
+    assert holder.borrow(count=2) == "ok"
+    Path(path).unlink()
+    wait_until(lambda: Path(path).exists())
+    wait_until(lambda: holder.stats()["budget_used"] == late.stats()["budget_used"] == 2)
+    assert "PoolTimeout" in late.borrow(timeout=0.3)
+    newcomer = start(2, minconn=0)
+    assert "PoolTimeout" in newcomer.borrow(timeout=0.3)
+    assert holder.give_back() == "ok"
+    assert [worker.borrow() for worker in (late, newcomer)] == ["ok", "ok"]
+
+
+def test_who_comes_late_to_the_new_file_takes_nothing_from_who_was_first(start: Start, path: str) -> None:
+    slow = start(1)
+    assert slow.borrow() == "ok"
+    slow.process.send_signal(signal.SIGSTOP)
+    Path(path).unlink()
+    first = start(1)
+    assert first.borrow() == "ok"
+    slow.process.send_signal(signal.SIGCONT)
+    assert slow.give_back() == "ok"
+    assert slow.close() == "ok"
+    assert first.stats()["budget_used"] == 1
+    assert "PoolTimeout" in start(1).borrow(timeout=0.3)
 
 
 @pytest.mark.parametrize("size", [0, -1, 1001, True, 1.5])

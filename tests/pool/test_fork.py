@@ -2,14 +2,18 @@
 
 import json
 import os
+import select
+import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from swagger_server.pool import ConnectionPool
+from swagger_server.pool import Budget, ConnectionPool
+from swagger_server.pool.ledger import open_ledger
 from tests.pool.conftest import MakePool
 from tests.pool.tools import ask, pid_of, request, sessions, warm_up
 from tests.support.servers import Database
@@ -29,6 +33,8 @@ class Child:
         os.close(writing)
 
     def result(self) -> Any:
+        if not select.select([self._reading], [], [], 30)[0]:
+            os.kill(self._pid, signal.SIGKILL)  # it hangs; nothing comes then, which is no result
         with os.fdopen(self._reading) as reading:
             text = reading.read()
         os.waitpid(self._pid, 0)
@@ -76,6 +82,29 @@ def test_a_fork_while_threads_hold_the_lock_leaves_no_child_stuck(make_pool: Mak
     for thread in threads:
         thread.join()
     assert [child.result() for child in children] == [0] * 4
+
+
+def test_a_fork_while_a_thread_is_in_the_budgets_file_leaves_no_child_stuck(
+    make_pool: MakePool, tmp_path: Path
+) -> None:
+    pool = make_pool(1, 4, budget=Budget(str(tmp_path / "budget"), 4))
+    warm_up(pool, 1)
+    is_in, enough = threading.Event(), threading.Event()
+    ledger = open_ledger(str(tmp_path / "budget"))
+
+    def stay_in() -> None:
+        with ledger._lock:
+            is_in.set()
+            enough.wait()
+
+    thread = threading.Thread(target=stay_in)
+    thread.start()
+    is_in.wait()
+    child = Child(lambda: count_wrong_answers(pool, 1000))
+    enough.set()
+    thread.join()
+    assert child.result() == 0
+    assert count_wrong_answers(pool, 2000) == 0
 
 
 def test_the_sessions_of_the_parent_outlive_the_child(make_pool: MakePool, database: Database) -> None:

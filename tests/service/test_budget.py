@@ -1,6 +1,7 @@
 """The budget of a host under gunicorn, and the arithmetic at start."""
 
 import os
+import pwd
 import shutil
 import subprocess
 import threading
@@ -16,6 +17,7 @@ import requests
 from swagger_server import budgets
 from swagger_server.config import ConfigError, PoolSettings
 from tests.pool.test_budget import Sampler
+from tests.pool.test_fork import Child
 from tests.service.conftest import LEDGER, TABLES, environment_for
 from tests.support.process import CHECKOUT, Gunicorn, run_cli, run_gunicorn, start_gunicorn, wait_until
 from tests.support.servers import Database, PrivateServer, free_port, open_folder, temporary_database
@@ -156,6 +158,43 @@ def test_a_folder_that_others_can_enter_is_refused(tmp_path: Path, monkeypatch: 
     Path(first.path).parent.chmod(0o755)
     with pytest.raises(ConfigError, match=r"\[POOL\] BUDGET_FOLDER must be set: .* open to others"):
         budgets.budget_for(PoolSettings(budget=5), "default", here)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("folder", ["missing/too", None], ids=["named", "own"])
+def test_what_root_makes_before_it_becomes_another_user_is_that_users(
+    shop: Database, monkeypatch: pytest.MonkeyPatch, folder: str | None
+) -> None:
+    nobody = pwd.getpwnam("nobody")
+    with open_folder() as home:
+        monkeypatch.setattr(budgets, "_PLACES", (home,))
+        monkeypatch.setattr(budgets, "account_of_workers", lambda: (nobody.pw_uid, nobody.pw_gid))
+        settings = PoolSettings(budget=5, budget_folder=home / folder if folder else None)
+        made = budgets.budget_for(settings, "default", {"dbname": "shop"})
+        assert made is not None
+        file = Path(made.path)
+        assert [path.stat().st_uid for path in (file, file.parent)] == [nobody.pw_uid] * 2
+        assert [path.stat().st_mode & 0o777 for path in (file, file.parent)] == [0o600, 0o700]
+
+        def find_as_nobody() -> bool:
+            os.setgid(nobody.pw_gid)
+            os.setuid(nobody.pw_uid)
+            return budgets.budget_for(settings, "default", {"dbname": "shop"}) == made
+
+        assert Child(find_as_nobody).result()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_gunicorns_user_gets_the_folder_that_its_master_makes(shop: Database) -> None:
+    with open_folder() as home:
+        folder = home / "budget"
+        env = environment_for({"default": shop}, POOL_BUDGET=str(BUDGET), POOL_BUDGET_FOLDER=str(folder))
+        # loaded by root: its Python, and the checkout, may be out of nobody's reach
+        arguments = ("-w", "2", "-k", "gthread", "--threads", "4", "--preload", "-u", "nobody")
+        with start_gunicorn(*arguments, env=env, app=LEDGER) as service:
+            assert set(read(service, 20)) == {200}
+            owners = {path.stat().st_uid for path in (folder, *folder.iterdir())}
+    assert owners == {pwd.getpwnam("nobody").pw_uid}
 
 
 @pytest.fixture

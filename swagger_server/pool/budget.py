@@ -32,6 +32,9 @@ FIRST_PAUSE = 0.01
 LONGEST_PAUSE = 0.04
 """Seconds between two tries of a pool that waits for a share."""
 
+PICKED_UP = 0.25
+"""Seconds in which who waits finds the share of a session whose end was not awaited."""
+
 TOUCH = 86_400.0
 """Seconds between two touches of the file: what nobody touches for weeks is cleaned away in some places."""
 
@@ -54,7 +57,8 @@ class Share:
         self._ledger = open_ledger(budget.path)
         self._lock = threading.Lock()
         self._leases: set[Lease] = set()
-        self._ending: set[Lease] = set()
+        self._ending: dict[Lease, float] = {}
+        """Shares on their way to others, and until when they count as that."""
         self._is_failing = False
         self._touch_due = 0.0
         self._turn_began = 0.0
@@ -139,13 +143,14 @@ class Share:
     def ends(self, lease: Lease) -> None:
         """The session was closed, and the server is waited for to end it: the share will be given back soon."""
         with self._lock:
-            self._ending.add(lease)
+            self._ending[lease] = float("inf")
 
     def give_back(self, lease: Lease, in_order: bool) -> None:
         """Give a share back. `in_order` when the server has ended its session, or there was none."""
         with self._lock:
             self._leases.discard(lease)
-            self._ending.discard(lease)
+            if self._ending.pop(lease, None) and not in_order:
+                self._ending[lease] = monotonic() + PICKED_UP  # still marked, and so not seen to be free
             self._note_turn()
             try:
                 self._ledger.give_back(lease, in_order)
@@ -195,11 +200,17 @@ class Share:
         except OSError as error:
             self._failed(error)
             return False
-        if len(self._ending) >= len(wants):  # nobody wants one, or as many are on their way
+        if not wants or self._count_ending() >= len(wants):  # nobody wants one, or as many are on their way
             return False
         if self.taken_by_all() + len(wants) <= self.budget.size:
             return False
         return self._goes_to(wants[0].held, idle_since)
+
+    def _count_ending(self) -> int:
+        with self._lock:
+            now = monotonic()
+            self._ending = {lease: until for lease, until in self._ending.items() if until > now}
+            return len(self._ending)
 
     def _goes_to(self, others_share: int, idle_since: float | None) -> bool:
         if self.held - others_share >= 2:

@@ -1,6 +1,7 @@
 """A budget that several processes share: it holds, idle shares move, and the dead keep nothing."""
 
 import errno
+import gc
 import json
 import os
 import signal
@@ -12,9 +13,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 
-from swagger_server.pool import Budget, ConnectionPool, PoolOptions, PoolTimeout
+from swagger_server.pool import Budget, ConnectionPool, PoolOptions, PoolTimeout, interrupting
 from tests.pool.test_fork import Child
 from tests.pool.tools import ask, borrow, in_background, sessions, warm_up
 from tests.support.process import CHECKOUT, wait_until
@@ -327,6 +329,29 @@ def test_a_file_that_cannot_be_written_to_stops_the_pool_only_meanwhile(
         f"the budget's file {path} cannot be used now: [Errno 5] Input/output error"
     ]
     pool.closeall()
+
+
+def test_a_session_that_cannot_end_anothers_remains_is_closed_at_once(
+    start: Start, monkeypatch: pytest.MonkeyPatch, database: Database, path: str
+) -> None:
+    start(1).kill()
+
+    def fail(*_args: object) -> bool:
+        raise psycopg2.OperationalError("no answer")
+
+    monkeypatch.setattr(interrupting, "end_remains", fail)
+    options = PoolOptions(timeout=10, outage_grace=10, budget=Budget(path, 1))
+    pool = ConnectionPool(0, 1, options=options, **database.connect_kwargs)
+    gc.disable()
+    try:
+        wish = in_background(pool.getconn)
+        wait_until(lambda: pool.stats().connect_failures > 2)
+        monkeypatch.undo()
+        pool.putconn(wish.result(10))
+        wait_until(lambda: len(sessions(database)) == 1)
+    finally:
+        gc.enable()
+        pool.closeall()
 
 
 def test_a_share_is_given_back_though_the_file_cannot_be_written_to(

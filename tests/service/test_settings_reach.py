@@ -62,7 +62,12 @@ def test_the_pool(service: Gunicorn, folder: Path):
     sizes = {"min": "minconn", "max": "maxconn"}
     expected = {sizes.get(key.lower(), key.lower()): value for key, value in POOL.items()}
     budget = options.pop("budget")
-    assert {**options, "budget": budget["size"]} == {"name": "default", "read_only": False, **expected}
+    assert {**options, "budget": budget["size"]} == {
+        "name": "default",
+        "read_only": False,
+        "brief_timeout": 0.0,
+        **expected,
+    }
     assert [str(file) for file in folder.iterdir()] == [budget["path"]]
 
 

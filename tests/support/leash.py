@@ -12,6 +12,8 @@ import threading
 
 
 def main(account: str, *command: str) -> int:
+    # A test run in the background of a shell has it ignored, and so would the program.
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     child = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

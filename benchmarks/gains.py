@@ -38,7 +38,6 @@ SERVICES = (
     _switched_off("compiled-operations", "operations compiled at start, not Connexion's middleware"),
     _switched_off("few-threads", "few threads have a request while those compute"),
     _switched_off("sent-by-threads", "answers sent by the threads that made them"),
-    _switched_off("kept-lock", "Python's lock kept during poll() and send()"),
     _switched_off("late-request", "Flask's request made only when it is looked at"),
     _switched_off("simple-answers", "whole answers passed on, not called as WSGI applications"),
     _without("prepared", "reads prepared", "--env", "SERVER_PREPARE=no"),

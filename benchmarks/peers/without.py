@@ -50,32 +50,9 @@ def _sent_by_threads() -> None:
     worker._Job.deliver = lambda _job, _value: False  # type: ignore[method-assign]
 
 
-def _kept_lock() -> None:
-    """Python's lock is let go for looking at a connection and for sending an answer."""
-    import select
-
-    from swagger_server.pool import checking
-    from swagger_server.serving import worker
-
-    def watch(fd: int, event: int) -> Any:
-        poll = select.poll()
-        poll.register(fd, event)
-        return poll.poll
-
-    def send(fd: int, message: bytes, _length: int, _flags: int) -> int:
-        try:
-            return os.write(fd, message)
-        except OSError:
-            return -1
-
-    checking._watch = watch
-    worker._send = send  # type: ignore[assignment]
-
-
 SWITCHES: dict[str, Callable[[], None]] = {
     "compiled-operations": _compiled_operations,
     "few-threads": _few_threads,
-    "kept-lock": _kept_lock,
     "late-request": _late_request,
     "sent-by-threads": _sent_by_threads,
     "simple-answers": _simple_answers,

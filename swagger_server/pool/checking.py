@@ -1,8 +1,6 @@
 """Is an idle connection still alive? Asked without a round trip: about a microsecond when nothing came in."""
 
 import contextlib
-import ctypes
-import functools
 import os
 import select
 import socket
@@ -110,32 +108,12 @@ def _wait_for_input(fd: int, seconds: float) -> bool:
     return bool(poll.poll(round(seconds * 1000)))
 
 
-class _PollFd(ctypes.Structure):
-    """C's struct pollfd."""
-
-    _fields_ = (("fd", ctypes.c_int), ("events", ctypes.c_short), ("revents", ctypes.c_short))
-
-
-def _find_poll() -> Any:
-    """C's poll(), called without letting go of Python's lock; None where there is none.
-
-    select.poll() lets go of it, and so wakes whichever thread waits for it, for a call that takes a microsecond:
-    the thread finds the lock taken again, and has been woken for nothing.
-    """
-    if not hasattr(select, "poll"):
-        return None
-    poll = ctypes.PyDLL(None).poll
-    poll.argtypes = (ctypes.POINTER(_PollFd), ctypes.c_ulong, ctypes.c_int)
-    return poll
-
-
-_poll = _find_poll()
-
-
 def _watch(fd: int, event: int) -> Readable:
-    if _poll is None:
+    if not hasattr(select, "poll"):
         return lambda timeout: any(select.select([fd], [], [], timeout))
-    return functools.partial(_poll, ctypes.pointer(_PollFd(fd, event, 0)), 1)
+    poll = select.poll()
+    poll.register(fd, event)
+    return poll.poll
 
 
 def survives_reading(connection: Any, readable: Readable) -> bool:

@@ -130,7 +130,11 @@ class ConnectionPool:
             slot = self._get_slowly(slot, timeout)
         faster = self._slots.bind(slot, key)
         if faster is None:
-            return _lend(slot, autocommit, keep=True)
+            try:
+                return _lend(slot, autocommit, keep=True)
+            except BaseException:
+                self._lose(slot)
+                raise
         self.putconn(slot.conn)
         return faster  # type: ignore[no-any-return]
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import psycopg2
 from psycopg2 import extensions, sql
 
-from swagger_server.pool.session import IDLE, NotingConnection, is_at_rest
+from swagger_server.pool.session import IDLE, READY, NotingConnection
 from swagger_server.pool.statements import OWN_PREFIX
 
 Outcome = Literal["ready", "demoted", "broken"]
@@ -26,13 +26,18 @@ _IS_READ_ONLY = "SELECT pg_is_in_recovery() OR current_setting('default_transact
 
 def roll_back(connection: Any) -> None:
     """End the borrower's transaction, if there is one."""
-    if connection.status != extensions.STATUS_READY:
+    if connection.status != READY:
         connection.rollback()
     if connection.get_transaction_status() != IDLE:
         # Begun by a raw BEGIN in autocommit, of which psycopg2 knows nothing.
         connection.autocommit = True
         with connection.cursor(cursor_factory=extensions.cursor) as cursor:
             cursor.execute("ROLLBACK")
+
+
+def _is_at_rest(connection: Any) -> bool:
+    """Whether no transaction is open, neither on the server nor in psycopg2's own mind."""
+    return bool(connection.status == READY and connection.get_transaction_status() == IDLE)
 
 
 def clean(connection: Any) -> None:
@@ -90,7 +95,7 @@ def make_ready(connection: Any, thorough: bool, may_refuse_writes: bool = False)
         if isinstance(connection, NotingConnection):
             connection.refused_write = False
             connection.put_back(check_changes=False)
-        return "ready" if is_at_rest(connection) else "broken"
+        return "ready" if _is_at_rest(connection) else "broken"
     except psycopg2.Error as error:
         logger.debug("a returned connection could not be cleaned: %s", str(error).strip())
         return "broken"

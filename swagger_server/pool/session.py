@@ -17,15 +17,10 @@ from swagger_server.pool.statements import leaves_session_alone
 
 ClientSettings = tuple[Any, ...]
 
-IDLE = extensions.TRANSACTION_STATUS_IDLE
+IDLE, READY = extensions.TRANSACTION_STATUS_IDLE, extensions.STATUS_READY
 
 _SAY_READ_ONLY = ("in_hot_standby", "default_transaction_read_only")
 """Parameters that a server reports of itself."""
-
-
-def is_at_rest(connection: extensions.connection) -> bool:
-    """Whether no transaction is open, neither on the server nor in psycopg2's own mind (after a raw COMMIT)."""
-    return connection.status == extensions.STATUS_READY and connection.get_transaction_status() == IDLE
 
 
 class NotingConnection(extensions.connection):
@@ -75,7 +70,8 @@ class NotingConnection(extensions.connection):
         """
         if (
             self.closed
-            or not is_at_rest(self)
+            or self.status != READY  # after a raw COMMIT psycopg2 still thinks of a transaction
+            or self.get_transaction_status() != IDLE
             or self.refused_write
             or (self.wants_writes and self.has_turned_read_only())
             or (check_changes and self.was_changed())

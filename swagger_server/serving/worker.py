@@ -8,11 +8,10 @@ bodies, streams, clients that read slowly. Parsing and keeping connections are u
 """
 
 import asyncio
-import ctypes
 import logging
+import os
 import re
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable
@@ -75,9 +74,10 @@ class Protocol(StoppingProtocol):
         with self._sending:
             if self._socket is None or self.transport.get_write_buffer_size():
                 return 0
-            # An error is the loop's to notice.
-            sent: int = _send(self._socket, message, len(message), socket.MSG_DONTWAIT)
-            return max(0, sent)
+            try:
+                return os.write(self._socket, message)
+            except OSError:
+                return 0  # the loop will notice
 
     def data_received(self, data: bytes) -> None:
         self._collect()
@@ -236,13 +236,6 @@ class _Job(RequestJob[_Answer]):
                 self.forget_client()
 
         self._protocol.send_by_asgi(self._cycle, send)
-
-
-_send = ctypes.PyDLL(None).send
-"""C's send(), called without letting go of Python's lock: that would wake the threads that wait for it, for a call
-that takes microseconds, and they would find it taken again."""
-_send.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int)
-_send.restype = ctypes.c_ssize_t
 
 
 def _nothing() -> None:

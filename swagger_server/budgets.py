@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from swagger_server.config import ConfigError, PoolSettings
-from swagger_server.orphans import account_of_workers
+from swagger_server.our_gunicorn import account_of_workers
 from swagger_server.pool import Budget
 from swagger_server.pool.ledger import open_ledger
 

@@ -2,8 +2,9 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Callable
+
+from swagger_server.our_gunicorn import is_becoming_a_master
 
 
 def cooperate_with_gevent() -> None:
@@ -39,17 +40,10 @@ def once_forked(action: Callable[[], None]) -> None:
         forking[0] = os.getpid()
 
     def act() -> None:
-        if forking[0] == master and not _is_becoming_a_master():
+        if forking[0] == master and not is_becoming_a_master():
             action()
 
     os.register_at_fork(before=note, after_in_child=act)
-
-
-def _is_becoming_a_master() -> bool:
-    return any(
-        frame.f_code.co_name == "reexec" and frame.f_globals.get("__name__") == "gunicorn.arbiter"
-        for frame, _ in traceback.walk_stack(None)
-    )
 
 
 def _once_patched(action: Callable[[], None]) -> None:

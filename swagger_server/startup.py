@@ -9,7 +9,6 @@ Owns when the pools are opened, and how a start that cannot succeed ends: with o
 """
 
 import atexit
-import inspect
 import os
 import sys
 from collections.abc import Sequence
@@ -21,18 +20,13 @@ from connexion.exceptions import ConnexionException
 from flask import Blueprint
 from yaml import YAMLError
 
-from swagger_server import capacity, log, runtime
+from swagger_server import capacity, log, our_gunicorn, runtime
 from swagger_server.app import create_app
 from swagger_server.config import ConfigError, Loaded, read_settings
 from swagger_server.cooperation import in_each_worker, once_forked
 from swagger_server.embedded import EmbeddedError
 from swagger_server.health import SchemaCheck
-from swagger_server.orphans import (
-    end_with_master,
-    forget_master_handlers,
-    master_of_loading_worker,
-    workers_of_gunicorn,
-)
+from swagger_server.orphans import end_with_master, forget_master_handlers
 from swagger_server.prepare import prepare
 from swagger_server.serving import Application
 
@@ -53,7 +47,7 @@ def load_application(
     `blueprints` add pages outside the spec, `schema` a condition for being ready. Settings, a spec or an
     embedded database that cannot be used end the process with status 3 and one line on stderr.
     """
-    master = os.getpid() if _is_preloading() else master_of_loading_worker()
+    master = our_gunicorn.master()
     runtime.belong_to(master)
     try:
         loaded = read_settings()
@@ -74,7 +68,7 @@ def _prepare(loaded: Loaded, master: int | None) -> dict[str, dict[str, Any]]:
 
     A worker that comes later, when another has found room, only warns: its refusal would stop those that serve.
     """
-    workers = workers_of_gunicorn() or capacity.workers_by_environment()
+    workers = our_gunicorn.workers() or capacity.workers_by_environment()
     connections = prepare(loaded.settings, workers)
     if not capacity.is_checked():
         folder = _folder_of_workers(master)
@@ -117,9 +111,3 @@ def _start_here(application: Application, master: int | None) -> None:
     if master is not None:
         end_with_master(master)
     application.start()
-
-
-def _is_preloading() -> bool:
-    """Whether gunicorn's master is importing the application (--preload): workers will be forked from it."""
-    modules = {frame.frame.f_globals.get("__name__", "") for frame in inspect.stack(context=0)}
-    return "gunicorn.arbiter" in modules and "gunicorn.workers.base" not in modules

@@ -27,7 +27,7 @@ FLOORS = [
         "worker_user",
     },
     {"pool", "config", "under_way", "request_id", "paths", "search_key", "prepared", "position"},
-    {"timings", "cancellation", "runtime", "pulse"},
+    {"timings", "cancellation", "runtime", "pulse", "our_gunicorn"},
 ]
 
 PLACES = {"__main__", "cli", "wsgi", "startup", "gunicorn_settings", "site", "prepare", "paths"} | {

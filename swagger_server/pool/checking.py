@@ -65,13 +65,19 @@ class Handle:
                 return True
         return False
 
-    def cut(self) -> bool:
-        """End the connection, so that whoever waits for its answer fails at once. False the second time."""
+    def cut(self, tell: Callable[[], object] | None = None) -> bool:
+        """End the connection, so that whoever waits for its answer fails at once. False the second time.
+
+        The first time `tell` is called before, since the one who waits goes on as soon as it is cut.
+        """
         with self._lock:
             first, self._was_cut = not self._was_cut, True
+        if first and tell is not None:
+            tell()
+        with self._lock:
             if self._fd >= 0:
                 _shut_down(self._fd)
-            return first
+        return first
 
     def close(self) -> None:
         with self._lock:

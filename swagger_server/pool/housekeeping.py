@@ -119,19 +119,23 @@ class Housekeeper:
         busy_since: float = getattr(conn, "busy_since", 0.0)
         limit = self._limit(conn) if busy_since else 0.0
         overdue = limit and now - busy_since > limit
-        if overdue and not conn.overdue:
+        if not overdue:
+            return
+        if not conn.overdue:
             # Noted first: the borrower's error comes as soon as the connection is cut.
             conn.overdue = True
             if self._options.brief_timeout:
                 self._pool.stands_still()
-        if overdue and slot.handle.cut():
-            self._counters.add("cut")
-            logger.warning(
-                "pool %r: cut a connection whose statement ran longer than %g s; borrowed at\n%s",
-                self._options.name,
-                limit,
-                describe(slot.stack),
-            )
+        slot.handle.cut(lambda: self._tell_of_cut(slot, limit))
+
+    def _tell_of_cut(self, slot: Slot, limit: float) -> None:
+        self._counters.add("cut")
+        logger.warning(
+            "pool %r: cut a connection whose statement ran longer than %g s; borrowed at\n%s",
+            self._options.name,
+            limit,
+            describe(slot.stack),
+        )
 
     def _limit(self, conn: Any) -> float:
         """Seconds that what runs on this connection may take; 0 for no limit."""

@@ -1,8 +1,10 @@
 """The database goes away, or stands still, and comes back."""
 
+import logging
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import wait
 from typing import Any
 
 import psycopg2
@@ -117,7 +119,7 @@ def test_a_frozen_server_holds_up_neither_getconn_nor_putconn_nor_a_query(server
         with pytest.raises(PoolTimeout):
             pool.getconn()
         assert isinstance(query.exception(10), psycopg2.OperationalError)
-        wait_until(lambda: pool.stats().cut == 1)
+        assert pool.stats().cut == 1
         pool.putconn(second)
     finally:
         server.thaw()
@@ -137,7 +139,32 @@ def test_a_commit_that_gets_no_answer_is_cut_too(
     proxy.pass_on()
     pool.putconn(conn)
     assert request(pool) == 1
-    wait_until(lambda: pool.stats().cut == 1)
+    assert pool.stats().cut == 1
+
+
+def test_a_cut_is_counted_and_told_before_the_borrower_goes_on(server: PrivateServer) -> None:
+    pool = pool_on(server, query_timeout=0.2)
+    conn = pool.getconn()
+    at_the_warning: list[tuple[bool, int]] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            went_on = bool(wait([running], timeout=0.5).done)
+            at_the_warning.append((went_on, pool.stats().cut))
+
+    listener = Listener(logging.WARNING)
+    logger = logging.getLogger("swagger_server.pool")
+    logger.addHandler(listener)
+    server.freeze()
+    try:
+        running = in_background(ask, conn)
+        assert isinstance(running.exception(20), psycopg2.OperationalError)
+    finally:
+        server.thaw()
+        logger.removeHandler(listener)
+    assert at_the_warning == [(False, 1)]
+    pool.putconn(conn)
+    pool.closeall()
 
 
 def test_short_statements_one_after_another_are_not_cut(make_pool: MakePool) -> None:

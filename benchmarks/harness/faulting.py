@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.harness.activity import OVER_TCP
-from tests.support.process import Gunicorn, wait_until
+from tests.support.process import Gunicorn, has_died, wait_until
 from tests.support.proxy import Proxy
 from tests.support.servers import PrivateServer, ReplicatedServer
 
@@ -111,7 +111,7 @@ def kill_worker(stage: Stage, chosen: random.Random, fault: Fault) -> None:
     wait_until(lambda: _is_stopped(victim), LONGEST)
     fault.ports = _client_ports(victim)
     os.kill(victim, signal.SIGKILL)
-    wait_until(lambda: _has_died(victim), LONGEST)
+    wait_until(lambda: has_died(victim), LONGEST)
     fault.died = time.monotonic()
     wait_until(lambda: _is_replaced(stage, set(before), victim), LONGEST, lambda: stage.service.log()[-2000:])
     fault.note = f"of {len(fault.ports)} connections"
@@ -132,13 +132,6 @@ def _is_stopped(pid: int) -> bool:
 def _client_ports(pid: int) -> frozenset[int]:
     connections = psutil.Process(pid).net_connections("tcp")
     return frozenset(each.raddr.port for each in connections if each.raddr)
-
-
-def _has_died(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def _is_replaced(stage: Stage, before: set[int], victim: int) -> bool:

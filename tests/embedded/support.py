@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from swagger_server.embedded.wire import server_pid
-from tests.support.process import CHECKOUT, environment, mentioning, wait_until
+from tests.support.process import CHECKOUT, environment, has_died, mentioning, wait_until
 from tests.support.servers import Database
 
 GONE_WITHIN = 10.0  # seconds; a loaded machine is slow, an idle one takes a fifth of a second
@@ -132,4 +132,4 @@ def killed_at_the_end(process: psutil.Process) -> Iterator[psutil.Process]:
         yield process
     finally:
         process.kill()
-        wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: has_died(process.pid))

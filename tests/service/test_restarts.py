@@ -5,7 +5,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,8 +94,9 @@ def reload(running: Running, load: Clients) -> None:
 def successor(service: Gunicorn) -> psutil.Process | None:
     """The master that SIGUSR2 has started, once it has its workers."""
     for child in psutil.Process(service.pid).children():
-        if len(child.children()) == 2:
-            return child
+        with suppress(psutil.NoSuchProcess):  # a worker that has just ended
+            if len(child.children()) == 2:
+                return child
     return None
 
 

@@ -7,12 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
 import pytest
 import requests
 
 from tests.serving.test_worker import all_of, connected, request
-from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn, wait_until
+from tests.support.process import OWN_WORKER, Gunicorn, has_died, start_gunicorn, wait_until
 
 
 @contextmanager
@@ -36,10 +35,6 @@ def stop_worker(service: Gunicorn) -> int:
     return pid
 
 
-def is_gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
 def use(client: socket.socket) -> None:
     client.sendall(request("/used"))
     assert client.recv(65536).endswith(b"GET /used")
@@ -61,7 +56,7 @@ def test_requests_that_come_while_the_worker_stops_are_answered(service: Gunicor
             assert answer.startswith(b"HTTP/1.1 200 ")
             assert b"\r\nconnection: close\r\n" in answer
             assert answer.endswith(b"GET " + path)
-        wait_until(lambda: is_gone(pid))
+        wait_until(lambda: has_died(pid))
 
 
 def test_worker_ends_though_clients_say_nothing_more(service: Gunicorn):
@@ -70,7 +65,7 @@ def test_worker_ends_though_clients_say_nothing_more(service: Gunicorn):
         requests.get(f"{service.url}/", timeout=20)
         pid = stop_worker(service)
         assert all_of(fresh) == all_of(used) == b""
-        wait_until(lambda: is_gone(pid))
+        wait_until(lambda: has_died(pid))
 
 
 def test_worker_ends_in_time_though_requests_do_not():
@@ -83,7 +78,7 @@ def test_worker_ends_in_time_though_requests_do_not():
         stuck.sendall(request("/minute"))
         requests.get(f"{service.url}/", timeout=20)
         pid = stop_worker(service)
-        wait_until(lambda: is_gone(pid), timeout=20)
+        wait_until(lambda: has_died(pid), timeout=20)
 
 
 def test_request_that_arrives_with_the_end_of_keep_alive_is_answered():

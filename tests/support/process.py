@@ -148,6 +148,14 @@ def wait_until(
         time.sleep(0.02)
 
 
+def has_died(pid: int) -> bool:
+    """Whether a process has ended, be it that nobody has waited for it yet."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def group(number: int) -> list[psutil.Process]:
     """The living processes of a process group; a zombie has ended."""
     return [process for process in psutil.process_iter() if _belongs(process, number)]

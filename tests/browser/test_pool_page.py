@@ -29,7 +29,12 @@ def busy_service(browser: BrowserContext, postgres: Database) -> Iterator[Gunico
     """Two workers with two connections each: the third request of a worker waits."""
     with temporary_database(postgres, f"busy_{os.getpid()}") as database:
         env = environment_for(
-            {"default": database}, POOL_MIN="1", POOL_MAX="2", POOL_TIMEOUT="30", SERVER_POOL_PAGE="yes"
+            {"default": database},
+            POOL_MIN="1",
+            POOL_MAX="2",
+            POOL_TIMEOUT="30",
+            SERVER_DEADLINE="60",
+            SERVER_POOL_PAGE="yes",
         )
         with start_gunicorn("-w", "2", "-k", "gthread", "--threads", "8", env=env, app=LEDGER) as running:
             yield running

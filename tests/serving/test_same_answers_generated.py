@@ -20,7 +20,7 @@ ASKED = os.environ.get("SAME_ANSWERS_EXAMPLES")
 
 
 @settings(
-    max_examples=int(ASKED or 200),
+    max_examples=int(ASKED or 100),
     derandomize=ASKED is None,
     deadline=None,
     database=None,

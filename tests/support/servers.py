@@ -2,8 +2,10 @@
 
 import atexit
 import functools
+import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -322,10 +324,26 @@ def scratch_folder() -> Path:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses at this moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nobody uses, and that nobody else in this run of the tests is given.
+
+    The system gives ports from 32768 on to whoever connects: one of those would be free at this moment only.
+    """
+    while True:
+        port = next(_ports)
+        with suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
+
+
+def _ports_in_turn() -> Iterator[int]:
+    """The ports of this process of the run, from anywhere on, round and round."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = range(12_000 + number % 10 * 2000, 14_000 + number % 10 * 2000)
+    begin = random.randrange(len(own))
+    return itertools.cycle([*own[begin:], *own[:begin]])
+
+
+_ports = _ports_in_turn()
 
 
 def give_file(path: Path, account: Any) -> None:

@@ -15,12 +15,12 @@ from flask import Blueprint, Flask
 from psycopg2.extras import RealDictCursor
 from werkzeug.sansio.response import Response
 
-from swagger_server import budgets, db, encoder, health, position, runtime
+from swagger_server import budgets, db, encoder, health, position, runtime, security
 from swagger_server.config import Settings
 from swagger_server.config.settings import DEFAULT_DATABASE
 from swagger_server.cooperation import cooperate_with_gevent
 from swagger_server.edge import with_edge
-from swagger_server.edge.security import secured_operations
+from swagger_server.edge.security import challenges, required_scopes
 from swagger_server.metrics import PATH as METRICS
 from swagger_server.metrics import Metrics
 from swagger_server.pool import ConnectionPool, PoolOptions
@@ -51,6 +51,8 @@ def create_app(
     # Before the spec names its controllers, which may define metrics of their own.
     watching = _Watching(settings)
     api = _connexion_app(settings, spec)
+    specs = [one.specification for one in api.middleware.apis]
+    security.install(api.app, required_scopes(specs))
     for name, arguments in connections.items():
         _register_database(api.app, settings, name, arguments)
     watching.databases = db.databases(api.app)
@@ -67,7 +69,7 @@ def create_app(
         settings.cors,
         settings.server,
         _allowed_methods(api.app),
-        _is_secured(api),
+        _challenge(challenges(specs)),
         watching.metrics.observe if watching.metrics else None,
         exposed=(position.HEADER,),
         same_origin=(METRICS, *POOL_PAGE),
@@ -266,6 +268,5 @@ def _allowed_methods(app: Flask) -> Callable[[Request], Iterable[str]]:
     return allowed
 
 
-def _is_secured(api: connexion.FlaskApp) -> Callable[[Request], bool]:
-    secured = secured_operations(one.specification for one in api.middleware.apis)
-    return lambda request: request.operation in secured
+def _challenge(by_operation: Mapping[str, str]) -> Callable[[Request], str | None]:
+    return lambda request: None if request.operation is None else by_operation.get(request.operation)

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ from psycopg2.extensions import QueryCanceledError
 
 from swagger_server import position, under_way
 from swagger_server.cancellation import Cancellation
-from swagger_server.pool import ConnectionPool, PoolError, PoolOptions
+from swagger_server.pool import ConnectionPool, PoolClosed, PoolError, PoolOptions
 from swagger_server.session import Connection, StatementCut, TransactionAborted
 from swagger_server.timings import add
 from swagger_server.under_way import UnderWay
@@ -205,6 +205,28 @@ def transaction(name: str = "default") -> Iterator[Connection]:
         yield connection
 
 
+@contextmanager
+def beside(
+    name: str = "default", *, read_only: bool = False, patience: float | None = None
+) -> Iterator[Connection]:
+    """A connection for a short piece of work beside the request's: to the primary, in autocommit, for a block.
+
+    Works before the request has its app context too, as in a security function. Waits for up to `patience` seconds
+    (the pool's timeout when None) and raises the pool's errors; the request's deadline, and the end of its client,
+    end the waiting and the work. Statements have the database's statement_timeout, and cannot write when
+    `read_only`. Not to be held while the request has its own: many that hold one and want another wait for ever.
+    """
+    asked = _request()
+    database = _database(name, asked.app)
+    longest = database.open().options.timeout if patience is None else patience
+    lease = _lend(database, database, asked, longest, read_only=read_only, autocommit=True)
+    try:
+        yield lease.connection
+    finally:
+        with suppress(PoolClosed):  # then there is nothing to give back, and the block's outcome stands
+            lease.give_back()
+
+
 def is_lost(exc: BaseException) -> bool:
     """Whether an exception says that the connection died, not that the statement was wrong."""
     if isinstance(exc, psycopg2.InterfaceError):
@@ -232,9 +254,9 @@ def _application_name() -> str:
     return f"swagger_server worker {os.getpid()}"
 
 
-def _database(name: str) -> Database:
+def _database(name: str, app: Flask | None = None) -> Database:
     try:
-        return databases(current_app)[name]
+        return databases(app or current_app)[name]
     except KeyError:
         raise LookupError(f"no database is registered under the name {name!r}") from None
 
@@ -253,7 +275,8 @@ def _borrow(database: Database) -> _Lease:
         lease = _borrow_from_replica(database, _database(database.replica), asked)
         if lease is not None:
             return lease
-    return _lend(database, database, asked, database.open().options.timeout)
+    read_only = asked.method in SAFE_METHODS
+    return _lend(database, database, asked, database.open().options.timeout, read_only=read_only)
 
 
 def _borrow_from_replica(database: Database, replica: Database, asked: UnderWay) -> _Lease | None:
@@ -261,7 +284,7 @@ def _borrow_from_replica(database: Database, replica: Database, asked: UnderWay)
     if replica.open().is_down():
         return None
     try:
-        lease = _lend(database, replica, asked, REPLICA_PATIENCE)
+        lease = _lend(database, replica, asked, REPLICA_PATIENCE, read_only=True)
     except PoolError:
         return None
     is_fit = False
@@ -276,14 +299,22 @@ def _borrow_from_replica(database: Database, replica: Database, asked: UnderWay)
     return lease if is_fit else None
 
 
-def _lend(database: Database, source: Database, asked: UnderWay, patience: float) -> _Lease:
-    """A connection to `source`, which is `database` or its replica."""
-    read_only = asked.method in SAFE_METHODS
+def _lend(
+    database: Database,
+    source: Database,
+    asked: UnderWay,
+    patience: float,
+    *,
+    read_only: bool,
+    autocommit: bool | None = None,
+) -> _Lease:
+    """A connection to `source`, which is `database` or its replica; in autocommit where it is read only."""
+    autocommit = read_only if autocommit is None else autocommit
     pool, started = source.open(), time.perf_counter()
     try:
         left = asked.cancellation.time_left()
         longest = patience if left is None else min(patience, left)
-        connection = cast(Connection, pool.getconn(timeout=longest, autocommit=read_only))
+        connection = cast(Connection, pool.getconn(timeout=longest, autocommit=autocommit))
     finally:
         add(asked.timings, "pool", time.perf_counter() - started)
     try:
@@ -293,6 +324,7 @@ def _lend(database: Database, source: Database, asked: UnderWay, patience: float
             database.cursor_factory,
             asked.timings,
             database.prepare,
+            autocommit,
         )
     except BaseException:
         pool.putconn(connection)

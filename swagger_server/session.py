@@ -70,15 +70,18 @@ class Connection(psycopg2.extensions.connection):
         cursor_factory: type[_Cursor] | None,
         timings: Timings,
         prepares: bool = False,
+        autocommit: bool | None = None,
     ) -> None:
         """Get ready for a request; no message is sent. `timings` collects the seconds in SQL as "sql".
 
-        With `prepares` the session's reads are prepared at their first execution.
+        With `prepares` the session's reads are prepared at their first execution. Without a word on `autocommit`,
+        what is read only is.
         """
+        autocommit = read_only if autocommit is None else autocommit
         if prepares and self.prepared is None:
             self.prepared = PreparedStatements()
-        if self.autocommit is not read_only:
-            self.autocommit = read_only
+        if self.autocommit is not autocommit:
+            self.autocommit = autocommit
         self.read_only = read_only
         self.prefix = _prefix(read_only, statement_timeout)
         self.timings = timings

@@ -17,7 +17,7 @@ ENVIRON_KEY = "swagger_server.under_way"
 class UnderWay:
     """A request: its method, where its time goes, and the ways to end what it does."""
 
-    __slots__ = ("cancellation", "method", "more_headers", "needs_primary", "request_id", "timings")
+    __slots__ = ("app", "cancellation", "method", "more_headers", "needs_primary", "request_id", "timings")
 
     def __init__(self, method: str) -> None:
         self.method = method
@@ -27,6 +27,8 @@ class UnderWay:
         self.cancellation = Cancellation()
         self.needs_primary = False
         """Whether a replica has failed it: what it reads is to come from the primary."""
+        self.app: Any = None
+        """The Flask app that it is for, for what works for it before the app's context is there."""
         self.more_headers: list[tuple[str, str]] | None = None
         """Headers for whatever will be the answer, an error as well."""
 

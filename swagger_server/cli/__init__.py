@@ -12,14 +12,14 @@ from collections.abc import Sequence
 import psycopg2
 
 from swagger_server import __version__
-from swagger_server.cli import check_config, compare, connections, load_places, migrate, serve
+from swagger_server.cli import check_config, compare, connections, keys, load_places, migrate, serve
 from swagger_server.cli.database import CommandError, one_line
 from swagger_server.config import ConfigError
 from swagger_server.embedded import EmbeddedError
 from swagger_server.sample import SampleError
 from swagger_server.schema import SchemaError
 
-COMMANDS = (serve, migrate, load_places, check_config, connections, compare)
+COMMANDS = (serve, migrate, load_places, check_config, connections, compare, keys)
 
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130
 

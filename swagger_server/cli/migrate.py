@@ -7,7 +7,7 @@ from typing import Any
 from swagger_server.cli.database import connect_arguments, connected, interruptible
 from swagger_server.config import load_settings
 from swagger_server.config.settings import DEFAULT_DATABASE
-from swagger_server.schema import PLACES, current_version, migrate
+from swagger_server.schema import PLACES, SERVICE, current_version, migrate
 
 
 def add(commands: Any) -> argparse.ArgumentParser:
@@ -21,7 +21,8 @@ def add(commands: Any) -> argparse.ArgumentParser:
         type=Path,
         default=PLACES,
         metavar="FOLDER",
-        help="a folder of your own with files such as 0001_stores.sql (default: the places' schema)",
+        help="a folder of your own with files such as 0001_stores.sql, beside the service's own tables"
+        " (default: the places' schema)",
     )
     return parser
 
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the names of the files that were applied. Waits for another migration that runs."""
     database = connect_arguments(load_settings())[DEFAULT_DATABASE]
     with interruptible(), connected("migrate", database) as conn:
-        for name in migrate(conn, arguments.files):
+        for name in migrate(conn, SERVICE, arguments.files):
             print(f"applied {name}")
-        print(f"schema version {current_version(conn, arguments.files)}")
+        print(f"schema version {current_version(conn, SERVICE, arguments.files)}")
     return 0

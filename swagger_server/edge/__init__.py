@@ -18,8 +18,8 @@ from swagger_server.serving import Handler, OutOfTime, Request, Response
 AllowedMethods = Callable[[Request], Iterable[str]]
 """The methods that the request's path answers; none where there is nothing."""
 
-IsSecured = Callable[[Request], bool]
-"""Whether the operation that answered the request asks who is calling."""
+Challenge = Callable[[Request], str | None]
+"""How the operation that answered the request wants to be told who is calling; None where it does not ask."""
 
 _BODILESS = (204, 304)
 
@@ -31,7 +31,7 @@ def with_edge(
     cors: CorsSettings,
     server: ServerSettings,
     allowed_methods: AllowedMethods,
-    is_secured: IsSecured = lambda _request: False,
+    challenge: Challenge = lambda _request: None,
     observe: Observe | None = None,
     exposed: Iterable[str] = (),
     same_origin: Collection[str] = (),
@@ -43,7 +43,7 @@ def with_edge(
     all, whatever `cors` says.
     """
     decisions = Cors(cors, exposed)
-    edge = _Edge(handler, decisions, server, allowed_methods, is_secured, observe, same_origin)
+    edge = _Edge(handler, decisions, server, allowed_methods, challenge, observe, same_origin)
     return edge.handle
 
 
@@ -54,14 +54,15 @@ class _Edge:
         cors: Cors,
         server: ServerSettings,
         allowed_methods: AllowedMethods,
-        is_secured: IsSecured,
+        challenge: Challenge,
         observe: Observe | None,
         same_origin: Collection[str],
     ) -> None:
         self._handler = handler
         self._cors = cors
         self._server = server
-        self._caching = Caching(server.cache_seconds, is_secured)
+        self._caching = Caching(server.cache_seconds, lambda request: challenge(request) is not None)
+        self._challenge = challenge
         self._trust = trust_proxies(server.trusted_proxies)
         self._allowed_methods = allowed_methods
         self._observe = observe
@@ -93,6 +94,9 @@ class _Edge:
         response = self._handle(request)
         if response.status == 405:
             response.set_header("allow", ", ".join(sorted(self._allowed_methods(request))))
+        elif response.status == 401 and response.header("www-authenticate") is None:
+            # RFC 9110, section 15.5.2: no 401 without it.
+            response.set_header("www-authenticate", self._challenge(request) or "Bearer")
         if request.method == "GET":
             self._spare(request, response)
         return response

@@ -26,16 +26,21 @@ class Caching:
             response.set_header("etag", f'W/"{hashlib.blake2b(whole, digest_size=12).hexdigest()}"')
         if response.header("cache-control") is not None:
             return
-        private = self._is_private(request, response)
+        if self._is_secured(request):
+            # Even the caller's own cache asks each time: it does not tell one key's answers from another's.
+            response.set_header("cache-control", "private, no-cache")
+            return
+        private = _is_private(request, response)
         if response.status in (200, 304) and whole is not None:
             response.set_header("cache-control", f"{'private' if private else 'public'}, {self._lifetime}")
         elif private:
             response.set_header("cache-control", "private")
 
-    def _is_private(self, request: Request, response: Response) -> bool:
-        """Whether the answer may be for this caller alone, and so not for a cache that others share."""
-        told = request.header("authorization") or request.header("cookie") or response.header("set-cookie")
-        return bool(told) or self._is_secured(request)
+
+def _is_private(request: Request, response: Response) -> bool:
+    """Whether the answer may be for this caller alone, and so not for a cache that others share."""
+    told = request.header("authorization") or request.header("cookie") or response.header("set-cookie")
+    return bool(told)
 
 
 def answer_not_modified(request: Request, response: Response) -> bool:

@@ -21,6 +21,7 @@ EXPOSED = (
     "Location",
     "Retry-After",
     "Server-Timing",
+    "WWW-Authenticate",
     request_id.HEADER,
 )
 """The headers that a page of another origin may read, beyond those that browsers always show."""

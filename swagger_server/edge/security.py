@@ -1,4 +1,4 @@
-"""Which operations ask who is calling: read from the specs when the application is built."""
+"""Which operations ask who is calling, how, and for what: read from the specs when the application is built."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -8,15 +8,47 @@ _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch"
 _CONTROLLERS = ("x-openapi-router-controller", "x-swagger-router-controller")
 """Where a spec may name the module that the operationIds are in."""
 
+_REQUIRED_SCOPE = "x-required-scope"
+
+_HTTP_SCHEMES = {"basic": "Basic", "bearer": "Bearer"}
+
 
 def secured_operations(specs: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """The operationIds, with their module, of the operations that have a security requirement."""
-    return frozenset(
-        _full_id(path, operation)
+    return frozenset(challenges(specs))
+
+
+def required_scopes(specs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The scope that an operation asks for in so many words, by its operationId."""
+    return {
+        _full_id(path, operation): operation[_REQUIRED_SCOPE]
         for spec in specs
         for path, operation in _operations(spec)
-        if operation.get("security", spec.get("security"))
-    )
+        if _REQUIRED_SCOPE in operation
+    }
+
+
+def challenges(specs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """How a caller may say who it is, as in WWW-Authenticate, by the operationId of each secured operation."""
+    return {
+        _full_id(path, operation): _challenge(spec, required)
+        for spec in specs
+        for path, operation in _operations(spec)
+        if (required := operation.get("security", spec.get("security")))
+    }
+
+
+def _challenge(spec: Mapping[str, Any], required: Iterable[Mapping[str, Any]]) -> str:
+    schemes = spec.get("components", {}).get("securitySchemes") or spec.get("securityDefinitions", {})
+    names = dict.fromkeys(name for alternative in required for name in alternative)
+    return ", ".join(dict.fromkeys(_one_challenge(schemes.get(name, {})) for name in names))
+
+
+def _one_challenge(scheme: Mapping[str, Any]) -> str:
+    """For a key there is no scheme that is registered: this says where it goes."""
+    if scheme.get("type") == "apiKey":
+        return f'ApiKey in="{scheme.get("in")}", name="{scheme.get("name")}"'
+    return _HTTP_SCHEMES.get(str(scheme.get("scheme", scheme.get("type"))).lower(), "Bearer")
 
 
 def _operations(spec: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:

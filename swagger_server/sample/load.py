@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from swagger_server.sample.cities import DEFAULT_SET, City, SampleError, read_cities
 from swagger_server.sample.rows import TABLES, Buffer, Table, read_all
-from swagger_server.schema import current_version, transaction
+from swagger_server.schema import PLACES, current_version, transaction
 
 # Any number but that of the migrations.
 _LOCK = 7_221_300_552
@@ -130,7 +130,7 @@ class _Bar:
 
 def _require_schema(conn: connection) -> None:
     with transaction(conn):
-        if not current_version(conn):
+        if not current_version(conn, PLACES):
             raise SampleError(
                 "This database has no schema yet: run `python -m swagger_server migrate` first."
             )

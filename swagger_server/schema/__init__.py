@@ -1,7 +1,8 @@
 """The database schema as numbered SQL files, and what applies them.
 
 Owns the table schema_migration, which goes by the names of files: those of two folders do not meet. Knows
-nothing of the places: `0001_places.sql` is one file like any other.
+nothing of the places: `0001_places.sql` is one file like any other. The service's own tables, who may call for
+one, are in a folder of their own, and serve any spec.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,10 @@ from psycopg2 import Error, InterfaceError
 from psycopg2.extensions import connection, cursor
 
 PLACES: Traversable = files(__name__)
+SERVICE: Traversable = PLACES / "service"
+"""What the service itself needs, whatever its API is about."""
+
+FOLDERS = (SERVICE, PLACES)
 # Any number will do, as long as every version of this module uses the same.
 _LOCK = 7_221_300_551
 
@@ -48,30 +53,43 @@ def _version(file: Traversable) -> int:
     return int(number)
 
 
-SCHEMA_VERSION: int = max(map(_version, _migrations(PLACES)))
-"""The number of the newest file: what `current_version` returns after `migrate`."""
+def newest_version(*folders: Traversable) -> int:
+    """What `current_version` of these folders is after `migrate`."""
+    return sum(max(map(_version, _migrations(folder))) for folder in folders)
 
 
-def migrate(conn: connection, folder: Traversable = PLACES) -> list[str]:
-    """Apply the files of `folder` that this database lacks, in order, and return their names.
+SCHEMA_VERSION: int = newest_version(*FOLDERS)
+"""What `current_version` returns after `migrate`."""
 
-    Raises SchemaError for a folder that is none or holds a file without a number, before anything is applied.
+
+def migrate(conn: connection, *folders: Traversable) -> list[str]:
+    """Apply the files of `folders` that this database lacks, in order, and return their names.
+
+    Without folders, those of the service itself and of the places. Raises SchemaError for a folder that is none or
+    holds a file without a number, before anything is applied.
     Each file runs in a transaction of its own: one that fails leaves nothing of itself and raises psycopg2's
     error. Two that run at the same time are safe: the second waits, and then finds the work done. `conn` must
     not be in a transaction.
     """
-    numbered = [(_version(file), file) for file in _migrations(folder)]
+    numbered = [(_version(file), file) for folder in folders or FOLDERS for file in _migrations(folder)]
     return [file.name for version, file in numbered if _apply(conn, file, version)]
 
 
-def current_version(conn: connection, folder: Traversable = PLACES) -> int:
-    """The number of the newest file of `folder` that was applied to this database; 0 when there is none."""
+def current_version(conn: connection, *folders: Traversable) -> int:
+    """The number of the newest file of a folder that was applied to this database; 0 when there is none.
+
+    Of several folders the sum; without any, of the service's own and the places'.
+    """
     with conn.cursor() as cur:
         cur.execute(_TABLE_EXISTS_SQL)
         if not _one(cur):
             return 0
-        cur.execute(_VERSION_SQL, ([file.name for file in _migrations(folder)],))
-        return int(str(_one(cur)))
+        return sum(_newest(cur, folder) for folder in folders or FOLDERS)
+
+
+def _newest(cur: cursor, folder: Traversable) -> int:
+    cur.execute(_VERSION_SQL, ([file.name for file in _migrations(folder)],))
+    return int(str(_one(cur)))
 
 
 @contextmanager

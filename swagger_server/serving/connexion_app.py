@@ -59,6 +59,7 @@ class _Handler:
         middleware.app.asgi_app = _FlaskEnd(middleware.app.asgi_app.app, retry)
         middleware.app, middleware.middleware_stack = built, stack
         self._middleware = middleware
+        self._flask_app = app.app
 
     def handle(self, request: Request) -> Response:
         try:
@@ -70,6 +71,7 @@ class _Handler:
 
     def _answer(self, request: Request) -> Response:
         request.scope["app"] = self._middleware
+        request.app = self._flask_app
         found = self._operations.find(request.method, request.path_in_app)
         if found is None or not found[0].takes(request):
             return self._pass_through(request)

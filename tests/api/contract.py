@@ -23,6 +23,11 @@ class Contract:
         """The path templates of all operations."""
         return list(self.spec["paths"])
 
+    def open_paths(self) -> list[str]:
+        """Those of them that can be read without saying who is calling."""
+        paths = self.spec["paths"].items()
+        return [path for path, methods in paths if "get" in methods and "security" not in methods["get"]]
+
     def check(self, answer: requests.Response) -> None:
         """AssertionError with the reason where the answer is not one that the spec announces."""
         path = urlsplit(answer.url).path.removeprefix(BASE)

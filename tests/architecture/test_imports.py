@@ -12,6 +12,7 @@ FLOORS = [
     {"startup", "gunicorn_settings"},
     {"app", "site", "prepare", "capacity", "compare"},
     {"edge", "health", "controllers", "pool_page"},
+    {"security"},
     {"problems", "paging", "queries"},
     {"db", "encoder", "sample", "embedded"},
     {

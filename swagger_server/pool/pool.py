@@ -201,17 +201,17 @@ class ConnectionPool:
         if conn is None:
             conn = self._slots.held_under(key)
         try:
-            if close or not self._is_ready_again(conn):
+            if (
+                close
+                or self._cleans_always
+                or not isinstance(conn, NotingConnection)
+                or not conn.put_back(self._cleans_changed)
+            ):
                 self._put_slowly(conn, close)
             elif outdated := self._slots.take_back(conn, monotonic()):
                 self.retire(outdated)
         except KeyError:
             self._refuse_unknown(conn)
-
-    def _is_ready_again(self, conn: Any) -> bool:
-        if self._cleans_always or not isinstance(conn, NotingConnection):
-            return False
-        return conn.put_back(self._cleans_changed)
 
     def _put_slowly(self, conn: Any, close: bool) -> None:
         slot = self._slots.set_apart(conn, monotonic())

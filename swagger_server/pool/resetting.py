@@ -78,7 +78,7 @@ def _restore_home(connection: Any) -> None:
         connection.set_client_encoding(connection.home_encoding)
     isolation_level, readonly, deferrable, connection.cursor_factory = connection.home_settings
     connection.set_session(isolation_level, readonly, deferrable, connection.home_autocommit)
-    connection.changed = connection.refused_write = False
+    connection.changed = connection.was_set_up = connection.refused_write = False
 
 
 def make_ready(connection: Any, thorough: bool, may_refuse_writes: bool = False) -> Outcome:

@@ -23,11 +23,24 @@ _SAY_READ_ONLY = ("in_hot_standby", "default_transaction_read_only")
 """Parameters that a server reports of itself."""
 
 
+def _noted_setting(name: str) -> Any:
+    """An attribute of psycopg2's connection that notes when it is set."""
+    own = getattr(extensions.connection, name)
+
+    def set_and_note(connection: "NotingConnection", value: Any) -> None:
+        connection.was_set_up = True
+        own.__set__(connection, value)
+
+    return property(own.__get__, set_and_note)
+
+
 class NotingConnection(extensions.connection):
     """A psycopg2 connection that remembers whether its session was changed, and since when it is busy."""
 
     changed = False
     """A statement ran that may have left something behind in the session."""
+    was_set_up = False
+    """Its client-side settings may differ from `home_settings`: comparing them would cost every checkout."""
     vouched_for: bytes | None = None
     """A statement of the borrower's, who knows that it leaves the session alone: this very object."""
     refused_write = False
@@ -52,7 +65,8 @@ class NotingConnection(extensions.connection):
         self.home_read_only = "on" in map(self.get_parameter_status, _SAY_READ_ONLY)
         self.home_autocommit = self.autocommit
         self.home_encoding = self.encoding
-        self.home_settings = (self.isolation_level, self.readonly, self.deferrable, self.cursor_factory)
+        self.home_settings = self._settings()
+        self.was_set_up = False
 
     def has_turned_read_only(self) -> bool:
         """Whether the server said so with the last answer. No round trip; PostgreSQL before 14 does not say."""
@@ -60,8 +74,10 @@ class NotingConnection(extensions.connection):
 
     def was_changed(self) -> bool:
         """True when the next borrower could notice the last one, but for what `put_back` deals with."""
-        settings = (self.isolation_level, self.readonly, self.deferrable, self.cursor_factory)
-        return self.changed or settings != self.home_settings
+        return self.changed or (self.was_set_up and self._settings() != self.home_settings)
+
+    def _settings(self) -> ClientSettings:
+        return (self.isolation_level, self.readonly, self.deferrable, self.cursor_factory)
 
     def put_back(self, check_changes: bool) -> bool:
         """True when it may be lent again as it is: alive, outside a transaction and, if asked, not changed.
@@ -69,9 +85,8 @@ class NotingConnection(extensions.connection):
         Then the cheap part of the client side is as it was opened, too. No round trip.
         """
         if (
-            self.closed
+            self.get_transaction_status() != IDLE  # nor is it when the connection is closed
             or self.status != READY  # after a raw COMMIT psycopg2 still thinks of a transaction
-            or self.get_transaction_status() != IDLE
             or self.refused_write
             or (self.wants_writes and self.has_turned_read_only())
             or (check_changes and self.was_changed())
@@ -93,7 +108,7 @@ class NotingConnection(extensions.connection):
     def cursor(
         self, name: Any = None, cursor_factory: Any = None, withhold: bool = False, scrollable: Any = None
     ) -> Any:
-        wanted: Any = cursor_factory or self.cursor_factory or extensions.cursor  # type: ignore[truthy-function]
+        wanted: Any = cursor_factory or self.cursor_factory or extensions.cursor
         if isinstance(wanted, type):
             wanted = _noting_kind(wanted, NotingCursor if name is None else NotingServerSideCursor)
         else:
@@ -118,6 +133,23 @@ class NotingConnection(extensions.connection):
     def set_client_encoding(self, encoding: str) -> None:
         self.changed = True
         super().set_client_encoding(encoding)
+
+    isolation_level = _noted_setting("isolation_level")
+    readonly = _noted_setting("readonly")
+    deferrable = _noted_setting("deferrable")
+    cursor_factory = _noted_setting("cursor_factory")
+
+    def set_session(self, *args: Any, **kwargs: Any) -> None:
+        self.was_set_up = True
+        super().set_session(*args, **kwargs)
+
+    def set_isolation_level(self, level: Any) -> None:
+        self.was_set_up = True
+        super().set_isolation_level(level)
+
+    def reset(self) -> None:
+        self.was_set_up = True
+        super().reset()
 
 
 class NotingCursor(extensions.cursor):

@@ -13,7 +13,10 @@ so the connection, alive."""
 def note_stack() -> Stack:
     """The five frames outside of the caller's caller, as far as there are so many."""
     # Written out because it runs at every getconn: a loop takes three times as long.
-    first: Any = sys._getframe(2).f_back
+    try:
+        first: Any = sys._getframe(3)
+    except ValueError:
+        return ()
     second = first and first.f_back
     third = second and second.f_back
     fourth = third and third.f_back

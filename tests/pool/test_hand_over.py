@@ -1,12 +1,12 @@
 """What one borrower leaves in the session is gone for the next, and costs nothing when there was nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import psycopg2
 import pytest
-from psycopg2 import extensions, sql
+from psycopg2 import extensions, extras, sql
 from psycopg2.errors import ReadOnlySqlTransaction
 
 from swagger_server.pool import ConnectionPool, PoolOptions, PoolUnavailable, statements
@@ -110,6 +110,42 @@ def test_session_settings_of_psycopg2_do_not_reach_the_next_borrower(
         False,
     )
     assert ask(conn, "SELECT current_setting('transaction_read_only')") == "off"
+
+
+@pytest.mark.parametrize(
+    "set_up",
+    [
+        lambda conn: setattr(conn, "isolation_level", "SERIALIZABLE"),
+        lambda conn: setattr(conn, "readonly", True),
+        lambda conn: setattr(conn, "deferrable", True),
+        lambda conn: setattr(conn, "cursor_factory", extras.DictCursor),
+        lambda conn: conn.set_isolation_level(extensions.ISOLATION_LEVEL_SERIALIZABLE),
+        lambda conn: conn.reset(),
+    ],
+    ids=["isolation_level", "readonly", "deferrable", "cursor_factory", "set_isolation_level", "reset"],
+)
+def test_however_it_was_set_up_the_next_borrower_finds_it_as_it_was_opened(
+    make_pool: MakePool, connect_arguments: dict[str, Any], set_up: Callable[[Any], object]
+) -> None:
+    class Repeatable(extensions.connection):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.set_session(isolation_level="REPEATABLE READ")
+
+    factories = {"connection_factory": Repeatable, "cursor_factory": extras.RealDictCursor}
+    pool = make_pool(1, 1, connect={**connect_arguments, **factories})
+    conn: Any = pool.getconn()
+    set_up(conn)
+    pool.putconn(conn)
+    assert pool.getconn() is conn
+    settings = (conn.isolation_level, conn.readonly, conn.deferrable, conn.cursor_factory)
+    assert settings == (
+        extensions.ISOLATION_LEVEL_REPEATABLE_READ,
+        None,
+        None,
+        extras.RealDictCursor,
+    )
+    assert pool.stats().cleaned == 1
 
 
 @pytest.mark.parametrize(

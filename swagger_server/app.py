@@ -15,18 +15,20 @@ from flask import Blueprint, Flask
 from psycopg2.extras import RealDictCursor
 from werkzeug.sansio.response import Response
 
-from swagger_server import budgets, db, encoder, health, position, runtime, security
+from swagger_server import budgets, db, encoder, health, position, runtime, security, under_way
 from swagger_server.config import Settings
 from swagger_server.config.settings import DEFAULT_DATABASE
 from swagger_server.cooperation import cooperate_with_gevent
 from swagger_server.edge import with_edge
-from swagger_server.edge.security import challenges, required_scopes
+from swagger_server.edge.limiting import Limiting
+from swagger_server.edge.security import challenges, credential_headers, required_scopes
 from swagger_server.metrics import PATH as METRICS
 from swagger_server.metrics import Metrics
 from swagger_server.pool import ConnectionPool, PoolOptions
 from swagger_server.pool_page import PATHS as POOL_PAGE
 from swagger_server.pool_page import PoolPage
 from swagger_server.pulse import Pulse
+from swagger_server.rate_limits import Counter
 from swagger_server.serving import VALIDATORS, Application, Request, connexion_handler
 from swagger_server.worker_user import as_user_of_workers
 
@@ -58,6 +60,7 @@ def create_app(
     watching.databases = db.databases(api.app)
     for blueprint in (health.blueprint(schema), *watching.blueprints(), *blueprints):
         api.app.register_blueprint(blueprint)
+    limits = _Limits(settings, api.app, specs)
     retry = _retry_read if settings.replica is None else _retry_read_on_primary
     # The outermost layer answers errors: it makes some itself, and all are to look alike.
     handler = connexion_handler(
@@ -73,6 +76,7 @@ def create_app(
         watching.metrics.observe if watching.metrics else None,
         exposed=(position.HEADER,),
         same_origin=(METRICS, *POOL_PAGE),
+        limiting=limits.limiting,
     )
     application = Application(
         edge,
@@ -82,7 +86,7 @@ def create_app(
         max_wait=settings.pool.timeout,
         deadline=settings.server.deadline,
         max_body=settings.server.max_body,
-        on_start=lambda: _start(databases, watching),
+        on_start=lambda: _start(databases, watching, limits),
         on_stop=lambda: _stop(databases, watching),
     )
     watching.queued = application.queued
@@ -149,6 +153,41 @@ class _Watching:
 
     def _pools(self) -> list[ConnectionPool]:
         return [database.opened for database in self.databases.values() if database.opened]
+
+
+class _Limits:
+    """What callers may ask for, where anything is limited, and where that is counted."""
+
+    limiting: Limiting | None = None
+
+    def __init__(self, settings: Settings, app: Flask, specs: Iterable[Mapping[str, Any]]) -> None:
+        if not settings.limits.any_rate:
+            return
+        self._counter = Counter(settings.limits.storage)
+        self.limiting = Limiting(
+            settings.limits,
+            self._counter,
+            credential_headers(specs),
+            # Whoever watches over the service is to see how it does while it refuses others.
+            exempt=(health.PREFIX, METRICS, *POOL_PAGE),
+        )
+        if self.limiting.limits_callers:
+            # Flask's first hook: the security functions have been called by then, and nothing else has.
+            app.before_request(self._admit_caller)
+
+    def start(self) -> None:
+        if self.limiting is None:
+            return
+        try:
+            with as_user_of_workers():
+                self._counter.start(runtime.folder())
+        except OSError as exc:
+            log.warning("the rates of callers are counted by each worker for itself: %s", exc)
+
+    def _admit_caller(self) -> None:
+        request = under_way.current.get()
+        if self.limiting is not None and isinstance(request, Request):
+            self.limiting.admit_caller(request)
 
 
 def _connexion_app(settings: Settings, spec: Path) -> connexion.FlaskApp:
@@ -219,9 +258,11 @@ def _register_database(app: Flask, settings: Settings, name: str, arguments: Map
     )
 
 
-def _start(databases: Iterable[db.Database], watching: _Watching) -> None:
+def _start(databases: Iterable[db.Database], watching: _Watching, limits: _Limits) -> None:
     cooperate_with_gevent()
-    watching.start()  # before there are threads that would be the workers' user for that time
+    # Before there are threads that would be the workers' user for that time.
+    limits.start()
+    watching.start()
     for database in databases:
         database.open()
 

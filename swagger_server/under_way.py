@@ -4,7 +4,7 @@ Kept in the context, so that whoever works for the request finds it without Flas
 in the environ, for code that took Flask's request to a thread of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -17,7 +17,16 @@ ENVIRON_KEY = "swagger_server.under_way"
 class UnderWay:
     """A request: its method, where its time goes, and the ways to end what it does."""
 
-    __slots__ = ("app", "cancellation", "method", "more_headers", "needs_primary", "request_id", "timings")
+    __slots__ = (
+        "app",
+        "cancellation",
+        "method",
+        "more_headers",
+        "needs_primary",
+        "quotas",
+        "request_id",
+        "timings",
+    )
 
     def __init__(self, method: str) -> None:
         self.method = method
@@ -31,6 +40,8 @@ class UnderWay:
         """The Flask app that it is for, for what works for it before the app's context is there."""
         self.more_headers: list[tuple[str, str]] | None = None
         """Headers for whatever will be the answer, an error as well."""
+        self.quotas: Sequence[Any] = ()
+        """What its caller may still ask for, in whose ever words."""
 
     @property
     def path(self) -> str | None:

@@ -6,11 +6,13 @@ the check of `config.ini.example` follow from there. Nothing here knows of the p
 
 from swagger_server.config.errors import ConfigError
 from swagger_server.config.example import example
+from swagger_server.config.kinds import Rate
 from swagger_server.config.load import Effective, Loaded, load_settings, read_settings
 from swagger_server.config.settings import (
     CorsSettings,
     DatabaseSettings,
     EmbeddedSettings,
+    LimitSettings,
     PoolSettings,
     ServerSettings,
     Settings,
@@ -22,8 +24,10 @@ __all__ = [
     "DatabaseSettings",
     "Effective",
     "EmbeddedSettings",
+    "LimitSettings",
     "Loaded",
     "PoolSettings",
+    "Rate",
     "ServerSettings",
     "Settings",
     "example",

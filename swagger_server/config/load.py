@@ -80,6 +80,7 @@ class _Loader:
         self._check_pool(settings)
         self._check_cors(settings)
         self._check_replica(settings)
+        self._check_limits(settings)
         return Loaded(settings, tuple(self.effective), tuple(self._notes(databases)))
 
     def _refuse_unknown_sections(self) -> None:
@@ -200,6 +201,11 @@ class _Loader:
             raise ConfigError(
                 f"{where} = yes: must be so in one section only, and is in [{one}]; its URL may have several hosts"
             )
+
+    def _check_limits(self, settings: Settings) -> None:
+        if settings.limits.storage is not None and find_spec("redis") is None:
+            where = self._where(Section.named("LIMITS"), "STORAGE")
+            raise ConfigError(f"{where}: needs the package redis, as in pip install 'swagger_server[redis]'")
 
     def _where(self, section: Section, key: str) -> str:
         """The place of a setting that was read before."""

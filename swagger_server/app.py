@@ -29,7 +29,7 @@ from swagger_server.pool_page import PATHS as POOL_PAGE
 from swagger_server.pool_page import PoolPage
 from swagger_server.pulse import Pulse
 from swagger_server.rate_limits import Counter
-from swagger_server.serving import VALIDATORS, Application, Request, connexion_handler
+from swagger_server.serving import Application, Request, connexion_handler, validators
 from swagger_server.worker_user import as_user_of_workers
 
 log = logging.getLogger(__name__)
@@ -202,10 +202,10 @@ def _connexion_app(settings: Settings, spec: Path) -> connexion.FlaskApp:
         # Flask's own /static would be a page of the package's folder.
         server_args={"static_folder": None},
     )
-    api.app.json = encoder.FlaskJson(api.app)
+    api.app.json = encoder.FlaskJson(api.app, settings.limits.json_depth)
     # In the place of Connexion's, which keeps only status and text: no Location, no Retry-After.
     api.app.register_error_handler(werkzeug.exceptions.HTTPException, _answer_or_raise)
-    api.add_api(spec.name, validator_map=VALIDATORS)
+    api.add_api(spec.name, validator_map=validators(settings.limits.json_depth))
     return api
 
 

@@ -17,9 +17,10 @@ from swagger_server.serving.messages import (
     Response,
     ServerBusy,
 )
-from swagger_server.serving.validators import VALIDATORS
+from swagger_server.serving.validators import JSON_DEPTH, VALIDATORS, validators
 
 __all__ = [
+    "JSON_DEPTH",
     "VALIDATORS",
     "Application",
     "BodyIncomplete",
@@ -30,4 +31,5 @@ __all__ = [
     "Response",
     "ServerBusy",
     "connexion_handler",
+    "validators",
 ]

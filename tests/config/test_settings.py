@@ -55,6 +55,9 @@ EVERY_KEY: list[tuple[str, str, str, str, Any]] = [
     ),
     ("CORS", "MAX_AGE", "0", "max_age", 0),
     ("CORS", "CREDENTIALS", "yes", "credentials", True),
+    ("JWT", "OWNER", "org_id", "owner", "org_id"),
+    ("JWT", "SCOPE", "permissions", "scope", "permissions"),
+    ("JWT", "LEEWAY", "0", "leeway", 0.0),
     ("SERVER", "LOG_FORMAT", "json", "log_format", "json"),
     ("SERVER", "LOG_LEVEL", "debug", "log_level", "DEBUG"),
     ("SERVER", "STATEMENT_TIMEOUT", "0.25", "statement_timeout", 0.25),
@@ -174,6 +177,9 @@ def test_the_example_with_every_key_taken_in_has_the_defaults(tmp_path: Path) ->
         "TARGET_SESSION_ATTRS",
         "BUDGET_FOLDER",
         "POOL_PAGE",
+        "JWKS",
+        "ISSUER",
+        "AUDIENCE",
         "DATA",
     }
     assert {item.key for item in loaded.effective if item.origin == "default"} == unset

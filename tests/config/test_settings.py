@@ -10,6 +10,7 @@ from swagger_server.config import (
     CorsSettings,
     DatabaseSettings,
     EmbeddedSettings,
+    JwtSettings,
     PoolSettings,
     ServerSettings,
     Settings,
@@ -55,6 +56,9 @@ EVERY_KEY: list[tuple[str, str, str, str, Any]] = [
     ),
     ("CORS", "MAX_AGE", "0", "max_age", 0),
     ("CORS", "CREDENTIALS", "yes", "credentials", True),
+    ("JWT", "JWKS", "{file}", "jwks", "{file}"),
+    ("JWT", "ISSUER", "https://login.example", "issuer", "https://login.example"),
+    ("JWT", "AUDIENCE", "places", "audience", "places"),
     ("JWT", "OWNER", "org_id", "owner", "org_id"),
     ("JWT", "SCOPE", "permissions", "scope", "permissions"),
     ("JWT", "LEEWAY", "0", "leeway", 0.0),
@@ -115,7 +119,14 @@ def check(settings: Settings, keys: list[tuple[str, str, str, str, Any]]) -> Non
 
 
 def test_the_list_above_has_every_field() -> None:
-    owners = (DatabaseSettings, PoolSettings, CorsSettings, ServerSettings, EmbeddedSettings)
+    owners = (
+        DatabaseSettings,
+        PoolSettings,
+        CorsSettings,
+        ServerSettings,
+        JwtSettings,
+        EmbeddedSettings,
+    )
     named = sorted(field.name for owner in owners for field in fields(owner))
     assert sorted([field for *_, field, _ in EVERY_KEY] + ["name"]) == named
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from connexion.exceptions import ConnexionException
+from psycopg2.extensions import connection
 from werkzeug.test import Client, TestResponse
 
 from swagger_server.app import create_app
 from swagger_server.config import JwtSettings, ServerSettings, Settings
+from swagger_server.security.store import find_key
 from swagger_server.serving import Application
 from tests.support.servers import Database
 
@@ -82,6 +84,28 @@ def test_each_operation_says_how_it_wants_to_be_asked(client: Client):
 def test_a_key_that_may_be_left_out_must_be_good_where_it_is_sent(client: Client, make: Make):
     assert ask(client, None, path="/maybe").json == {"user": None}
     assert ask(client, make("ada", "read")[0], path="/maybe").json == {"user": "ada"}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_connection_that_dies_under_the_look_up_is_nobodys_fault(
+    client: Client,
+    make: Make,
+    database_of_keys: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+):
+    key, _ = make()
+    killed: list[int] = []
+
+    def die_first(conn: connection, asked: str) -> object:
+        if len(killed) < 3:
+            killed.append(conn.info.backend_pid)
+            database_of_keys.execute("SELECT pg_terminate_backend(%s, 5000)", (killed[-1],))
+        return find_key(conn, asked)
+
+    monkeypatch.setattr("swagger_server.security.api_keys.find_key", die_first)
+    assert ask(client, key, method).status_code == 200
+    assert len(set(killed)) == 3
 
 
 def test_a_scope_that_there_is_not_stops_the_start(database_of_keys: Database, tmp_path: Path):

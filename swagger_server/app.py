@@ -52,7 +52,7 @@ def create_app(
     watching = _Watching(settings)
     api = _connexion_app(settings, spec)
     specs = [one.specification for one in api.middleware.apis]
-    security.install(api.app, required_scopes(specs))
+    security.install(api.app, required_scopes(specs), settings.jwt)
     for name, arguments in connections.items():
         _register_database(api.app, settings, name, arguments)
     watching.databases = db.databases(api.app)

@@ -12,6 +12,7 @@ from swagger_server.config.kinds import (
     Flag,
     Folder,
     Host,
+    KeySetSource,
     Kind,
     Number,
     Origins,
@@ -318,6 +319,29 @@ class ServerSettings:
 
 
 @dataclass(frozen=True)
+class JwtSettings:
+    """Whose bearer tokens are taken; none without JWKS."""
+
+    jwks: str | None = _key(
+        None,
+        "JWKS",
+        KeySetSource(),
+        "The public keys of the tokens' issuer, a JSON Web Key Set; unset: no bearer token is taken.",
+    )
+    issuer: str | None = _key(
+        None, "ISSUER", Text(), "The claim iss that a token must have; required with JWKS."
+    )
+    audience: str | None = _key(
+        None, "AUDIENCE", Text(), "The claim aud that a token must have; required with JWKS."
+    )
+    owner: str = _key("sub", "OWNER", Text(), "The claim that names the owner whose data a token opens.")
+    scope: str = _key("scope", "SCOPE", Text(), "The claim with the scopes: read, write or admin.")
+    leeway: float = _key(
+        10.0, "LEEWAY", Number(0, 300), "How far the issuer's clock may be from ours.", "seconds"
+    )
+
+
+@dataclass(frozen=True)
 class EmbeddedSettings:
     """The PostgreSQL that the service starts itself while [POSTGRES] is empty."""
 
@@ -337,6 +361,7 @@ class Settings:
     pool: PoolSettings = PoolSettings()
     cors: CorsSettings = CorsSettings()
     server: ServerSettings = ServerSettings()
+    jwt: JwtSettings = JwtSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     source: Path | None = None
 
@@ -369,6 +394,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "POOL": PoolSettings,
         "CORS": CorsSettings,
         "SERVER": ServerSettings,
+        "JWT": JwtSettings,
         "EMBEDDED": EmbeddedSettings,
     }
 )

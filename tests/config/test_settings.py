@@ -10,6 +10,7 @@ from swagger_server.config import (
     CorsSettings,
     DatabaseSettings,
     EmbeddedSettings,
+    JwtSettings,
     PoolSettings,
     ServerSettings,
     Settings,
@@ -55,6 +56,12 @@ EVERY_KEY: list[tuple[str, str, str, str, Any]] = [
     ),
     ("CORS", "MAX_AGE", "0", "max_age", 0),
     ("CORS", "CREDENTIALS", "yes", "credentials", True),
+    ("JWT", "JWKS", "{file}", "jwks", "{file}"),
+    ("JWT", "ISSUER", "https://login.example", "issuer", "https://login.example"),
+    ("JWT", "AUDIENCE", "places", "audience", "places"),
+    ("JWT", "OWNER", "org_id", "owner", "org_id"),
+    ("JWT", "SCOPE", "permissions", "scope", "permissions"),
+    ("JWT", "LEEWAY", "0", "leeway", 0.0),
     ("SERVER", "LOG_FORMAT", "json", "log_format", "json"),
     ("SERVER", "LOG_LEVEL", "debug", "log_level", "DEBUG"),
     ("SERVER", "STATEMENT_TIMEOUT", "0.25", "statement_timeout", 0.25),
@@ -112,7 +119,14 @@ def check(settings: Settings, keys: list[tuple[str, str, str, str, Any]]) -> Non
 
 
 def test_the_list_above_has_every_field() -> None:
-    owners = (DatabaseSettings, PoolSettings, CorsSettings, ServerSettings, EmbeddedSettings)
+    owners = (
+        DatabaseSettings,
+        PoolSettings,
+        CorsSettings,
+        ServerSettings,
+        JwtSettings,
+        EmbeddedSettings,
+    )
     named = sorted(field.name for owner in owners for field in fields(owner))
     assert sorted([field for *_, field, _ in EVERY_KEY] + ["name"]) == named
 
@@ -174,6 +188,9 @@ def test_the_example_with_every_key_taken_in_has_the_defaults(tmp_path: Path) ->
         "TARGET_SESSION_ATTRS",
         "BUDGET_FOLDER",
         "POOL_PAGE",
+        "JWKS",
+        "ISSUER",
+        "AUDIENCE",
         "DATA",
     }
     assert {item.key for item in loaded.effective if item.origin == "default"} == unset

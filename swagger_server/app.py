@@ -17,7 +17,17 @@ from flask import Blueprint, Flask
 from psycopg2.extras import RealDictCursor
 from werkzeug.sansio.response import Response
 
-from swagger_server import budgets, db, encoder, health, position, runtime, security
+from swagger_server import (
+    budgets,
+    db,
+    encoder,
+    health,
+    idempotency,
+    position,
+    preconditions,
+    runtime,
+    security,
+)
 from swagger_server.config import Settings
 from swagger_server.config.settings import DEFAULT_DATABASE
 from swagger_server.cooperation import cooperate_with_gevent
@@ -55,6 +65,8 @@ def create_app(
     api = _connexion_app(settings, spec)
     specs = [one.specification for one in api.middleware.apis]
     security.install(api.app, required_scopes(specs))
+    api.app.config[preconditions.REQUIRED] = settings.server.require_if_match
+    api.app.config[idempotency.KEPT] = settings.server.idempotency_seconds
     for name, arguments in connections.items():
         _register_database(api.app, settings, name, arguments)
     watching.databases = db.databases(api.app)
@@ -268,7 +280,7 @@ def _is_read(request: Request) -> bool:
     return request.method == "GET" and not request.cancellation.is_cancelled
 
 
-_CONFLICTS = 50
+_CONFLICTS = 20
 """How often a write is run at most; the request's deadline comes first. Each conflict has let somebody else through."""
 
 _LONGEST_PAUSE = 0.05
@@ -279,7 +291,7 @@ def _retry_write(request: Request, exc: Exception, attempt: int) -> bool:
     """A write that a deadlock or a serialization failure undid changed nothing, if all of it was undone."""
     if not db.is_conflict(exc) or request.has_committed or attempt >= _CONFLICTS:
         return False
-    time.sleep(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311 - no secret
+    time.sleep(random.uniform(0, _LONGEST_PAUSE))
     return not request.cancellation.is_cancelled
 
 

@@ -54,6 +54,7 @@ class Connection(psycopg2.extensions.connection):
     """A pooled connection. Between `begin_request` and `end_request` it belongs to one request."""
 
     read_only: bool = False
+    begun_in_autocommit: bool = False
     prefix: bytes = b""
     """What each transaction begins with: in the message of its first statement, or before it where that cannot be."""
     _prefix_of_all: bytes = b""
@@ -94,6 +95,7 @@ class Connection(psycopg2.extensions.connection):
             self.prepared = PreparedStatements()
         if self.autocommit is not autocommit:
             self.autocommit = autocommit
+        self.begun_in_autocommit = autocommit
         self.read_only = read_only
         self.prefix = self._prefix_of_all = _prefix(read_only, statement_timeout)
         self.timings = timings
@@ -211,14 +213,14 @@ class _Bound(_Cursor):
             # The server's word: psycopg2 does not notice a COMMIT that was written out.
             is_first = connection.prefix and connection.get_transaction_status() == TRANSACTION_STATUS_IDLE
             if not is_first:
-                super().execute(query, vars)
+                self._execute_as_written(query, vars)
             elif self.name is not None:
                 connection.begin()  # DECLARE cannot follow something else in its message
                 super().execute(query, vars)
             # No transaction is open: this message is one, or begins one.
             elif not self._execute_prepared(connection, query, vars):
                 super().execute(connection.prefix + self._with_values(query, vars))
-            if not connection.read_only and connection.autocommit:
+            if connection.autocommit and not connection.begun_in_autocommit:
                 connection.note_commit()  # the app has turned it on
         except psycopg2.OperationalError as exc:
             if getattr(connection, "overdue", False):
@@ -251,12 +253,17 @@ class _Bound(_Cursor):
         prepared.succeeded(connection.changed)
         return True
 
+    def _execute_as_written(self, query: Any, vars: Any) -> None:
+        try:
+            super().execute(query, vars)
+        except (UnicodeEncodeError, ValueError) as exc:
+            raise _no_text(exc) from None
+
     def _with_values(self, query: Any, vars: Any) -> bytes:
         try:
             return self.mogrify(query, vars)
         except (UnicodeEncodeError, ValueError) as exc:
-            # A NUL or half of a surrogate pair: what PostgreSQL cannot store, it need not be asked.
-            raise psycopg2.DataError(f"a value is no text that PostgreSQL takes: {exc}") from None
+            raise _no_text(exc) from None
 
     def executemany(self, query: Any, vars_list: Iterable[Any]) -> None:
         for values in vars_list:
@@ -325,4 +332,9 @@ def _literal(connection: Connection, text: str) -> bytes:
     try:
         return quoted.getquoted()
     except (UnicodeEncodeError, ValueError) as exc:
-        raise psycopg2.DataError(f"a value is no text that PostgreSQL takes: {exc}") from None
+        raise _no_text(exc) from None
+
+
+def _no_text(exc: Exception) -> psycopg2.DataError:
+    """A NUL or half of a surrogate pair: what PostgreSQL cannot store, it need not be asked."""
+    return psycopg2.DataError(f"a value is no text that PostgreSQL takes: {exc}")

@@ -1,4 +1,4 @@
-"""Acting as a role with claims: every way to the data sees the caller's rows alone, and the next request knows nothing."""
+"""Acting as a role with claims: each way to the data sees the caller's rows alone, and the next request none."""
 
 import io
 import os

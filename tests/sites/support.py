@@ -31,7 +31,7 @@ class Caller:
     def __init__(self, url: str, key: str, owner: str) -> None:
         self.owner = owner
         self.key = key
-        self._url = f"{url}/v1"
+        self.url = f"{url}/v1"
         self._session = requests.Session()
         self._session.headers["X-API-Key"] = key
 
@@ -39,7 +39,7 @@ class Caller:
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any
     ) -> requests.Response:
         """The answer, whatever its status."""
-        url = path if path.startswith("http") else self._url + path
+        url = path if path.startswith("http") else self.url + path
         return self._session.request(method, url, json=body, headers=headers, params=query, timeout=30)
 
     def get(self, path: str, status: int = 200, **query: Any) -> Any:

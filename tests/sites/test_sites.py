@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+import requests
 from openapi_schema_validator import OAS30Validator, oas30_format_checker
 
 from tests.api.contract import Contract
@@ -134,8 +135,8 @@ def test_a_merge_patch_changes_what_it_names(ada: Caller, empty: Database, kind:
 def test_what_a_merge_patch_makes_has_to_be_a_site(ada: Caller, empty: Database) -> None:
     site = ada.add()
     assert "would not be valid" in ada.patch(site["id"], {"lat": 5}, status=409)["detail"]
-    assert ada.patch(site["id"], {"name": None}, status=400)["detail"].startswith("name is null")
-    assert ada.patch(site["id"], {"owner": "bob"}, status=400)["detail"] == "owner is not allowed"
+    assert "name" in ada.patch(site["id"], {"name": None}, status=400)["detail"]
+    assert "owner" in ada.patch(site["id"], {"owner": "bob"}, status=400)["detail"]
     assert ada.patch(site["id"], [], status=400)
     big = {f"k{n}": "x" * 900 for n in range(10)}
     ada.patch(site["id"], {"attributes": big})
@@ -217,10 +218,8 @@ def test_what_is_no_site_is_refused_and_nothing_written(
     "raw", [b'{"name":"x","attributes":{"n":1e999}}', b'{"name":"x","lat":NaN,"lon":1}', b"[]", b"{"]
 )
 def test_what_is_no_json_is_refused(ada: Caller, empty: Database, raw: bytes) -> None:
-    import requests
-
     headers = {"X-API-Key": ada.key, "Content-Type": "application/json"}
-    answer = requests.post(f"{ada._url}/sites", data=raw, headers=headers, timeout=20)
+    answer = requests.post(f"{ada.url}/sites", data=raw, headers=headers, timeout=20)
     assert answer.status_code == 400, answer.text
     assert empty.execute("SELECT count(*) FROM site") == [(0,)]
 

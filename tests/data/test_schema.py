@@ -17,7 +17,7 @@ WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
 )
 
-ALL = ["0001_api_key.sql", "0001_places.sql"]
+ALL = ["0001_api_key.sql", "0002_idempotency_key.sql", "0001_places.sql", "0002_sites.sql"]
 """What an empty database gets: the service's own files, then the places'."""
 
 

@@ -296,6 +296,28 @@ def test_a_stream_sees_the_callers_rows_to_its_end_and_leaves_nothing_behind(ask
     assert asking.database.pool.stats().connects == 1
 
 
+def test_a_replica_is_asked_as_the_role_too(notes: Database):
+    app = Flask(__name__)
+    databases = [
+        FlaskDatabase(app, name, minconn=1, maxconn=1, **more, **notes.connect_kwargs)
+        for name, more in (
+            ("default", {"replica": "copy", "application_name": "primary"}),
+            ("copy", {"application_name": "copy"}),
+        )
+    ]
+
+    @app.route("/", methods=["GET", "POST"])
+    def read() -> list[Any]:
+        db.act_as(ROLE, owner=ADA)
+        return [rows("SELECT current_setting('application_name')")[0][0], *plainly()]
+
+    client = app.test_client()
+    assert client.get("/").json == ["copy", ADA]
+    assert client.post("/").json == ["primary", ADA]
+    for database in databases:
+        database.close()
+
+
 def test_a_login_that_may_not_become_the_role_sees_nothing(notes: Database):
     notes.execute(
         "DO $$ BEGIN CREATE ROLE act_as_stranger LOGIN;"

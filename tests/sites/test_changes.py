@@ -1,5 +1,6 @@
 """Changes at the same time, and changes that are sent twice: each is made once, to the version that it is of."""
 
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,10 @@ KEY = "0c5b6d0e-9a5e-4a83-9e55-0a4f1d3f1a77"
 WAITING = """
 SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE NOT granted AND locktype = %s AND datname = current_database()"""
+
+ROW_WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event IN ('transactionid', 'tuple')"""
 
 
 def count(database: Database, table: str = "site") -> int:
@@ -72,6 +77,30 @@ def test_a_tag_that_was_made_weak_by_compression_is_of_the_same_version(ada: Cal
     answer = ada.ask("GET", f"/sites/{site}", headers={"Accept-Encoding": "gzip"})
     assert answer.headers["ETag"] == 'W/"1"'
     assert ada.patch(site, {"name": "Two"}, If_Match=answer.headers["ETag"])["name"] == "Two"
+
+
+@pytest.mark.parametrize(
+    "methods", [("PUT", "PUT"), ("PATCH", "PATCH"), ("DELETE", "PUT"), ("PATCH", "DELETE")]
+)
+def test_of_two_changes_of_one_version_one_is_made(
+    ada: Caller, empty: Database, methods: tuple[str, str]
+) -> None:
+    site = ada.add()["id"]
+
+    def change(method: str) -> requests.Response:
+        body = None if method == "DELETE" else {"name": "Two"}
+        return ada.ask(method, f"/sites/{site}", body, {"If-Match": '"1"'})
+
+    with (
+        held(empty, "SELECT FROM site FOR UPDATE") as holder,
+        in_threads(*(functools.partial(change, method) for method in methods)) as answers,
+    ):
+        wait_until(lambda: empty.execute(ROW_WAITING) == [(2,)])
+        holder.commit()
+    first, second = sorted(answer.result().status_code for answer in answers)
+    assert first in (200, 204)
+    assert second in (412, 404)
+    assert empty.execute("SELECT version FROM site") in ([(2,)], [])
 
 
 def test_of_sixteen_clients_each_success_is_one_version(ada: Caller, empty: Database) -> None:

@@ -17,7 +17,16 @@ ENVIRON_KEY = "swagger_server.under_way"
 class UnderWay:
     """A request: its method, where its time goes, and the ways to end what it does."""
 
-    __slots__ = ("app", "cancellation", "method", "more_headers", "needs_primary", "request_id", "timings")
+    __slots__ = (
+        "app",
+        "cancellation",
+        "has_committed",
+        "method",
+        "more_headers",
+        "needs_primary",
+        "request_id",
+        "timings",
+    )
 
     def __init__(self, method: str) -> None:
         self.method = method
@@ -29,6 +38,8 @@ class UnderWay:
         """Whether a replica has failed it: what it reads is to come from the primary."""
         self.app: Any = None
         """The Flask app that it is for, for what works for it before the app's context is there."""
+        self.has_committed = False
+        """Whether something that it did cannot be undone any more: it must not be run again."""
         self.more_headers: list[tuple[str, str]] | None = None
         """Headers for whatever will be the answer, an error as well."""
 

@@ -303,6 +303,25 @@ class ServerSettings:
     retry_reads: bool = _key(
         True, "RETRY_READS", Flag(), "Whether a GET whose database connection died under it is run again."
     )
+    retry_writes: bool = _key(
+        True,
+        "RETRY_WRITES",
+        Flag(),
+        "Whether a write that a deadlock or a serialization failure has undone is run again.",
+    )
+    require_if_match: bool = _key(
+        False,
+        "REQUIRE_IF_MATCH",
+        Flag(),
+        "Whether a change must say by If-Match which version it is of; without it gets a 428.",
+    )
+    idempotency_seconds: int = _key(
+        86_400,
+        "IDEMPOTENCY_SECONDS",
+        Whole(1, 31_536_000),
+        "How long an answer is kept for the Idempotency-Key that it was asked with.",
+        "seconds",
+    )
     rows: str = _key("tuple", "ROWS", Choice(("tuple", "dict")), "What cursors give for a row.")
     metrics: bool = _key(
         True,

@@ -17,6 +17,7 @@ from swagger_server.serving.messages import (
     Response,
     ServerBusy,
 )
+from swagger_server.serving.schemas import CompiledSchema, Fault, compile_schema
 from swagger_server.serving.validators import VALIDATORS
 
 __all__ = [
@@ -24,10 +25,13 @@ __all__ = [
     "Application",
     "BodyIncomplete",
     "BodyTooLarge",
+    "CompiledSchema",
+    "Fault",
     "Handler",
     "OutOfTime",
     "Request",
     "Response",
     "ServerBusy",
+    "compile_schema",
     "connexion_handler",
 ]

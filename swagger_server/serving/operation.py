@@ -20,6 +20,7 @@ from swagger_server.serving.flask_side import FlaskSide
 from swagger_server.serving.messages import Request, Response
 from swagger_server.serving.parameters import Parameters
 from swagger_server.serving.stepping import run_now
+from swagger_server.serving.translate import Environ
 
 Verify = Callable[[ConnexionRequest], Coroutine[Any, Any, None]]
 
@@ -93,11 +94,18 @@ class Operation:
     def answer(self, request: Request, path_values: dict[str, Any], values: dict[str, Any]) -> Response:
         """What the controller answers; raises what it and Flask's error handlers leave unhandled."""
         return self.flask.run(
-            lambda: {**request.environ, "asgi.scope": request.scope},
+            lambda: _environ_of(request),
             self.rule,
             dict(path_values),
             lambda: self.controller.call(dict(values), _context.get(), self.body),
         )
+
+
+def _environ_of(request: Request) -> Environ:
+    """A copy of the environ, whose body is to be read from its beginning, also where that was done before."""
+    environ = {**request.environ, "asgi.scope": request.scope}
+    environ["wsgi.input"].seek(0)
+    return environ
 
 
 @functools.lru_cache(maxsize=256)

@@ -12,8 +12,8 @@ FLOORS = [
     {"startup", "gunicorn_settings"},
     {"app", "site", "prepare", "capacity", "compare"},
     {"edge", "health", "controllers", "pool_page"},
-    {"security"},
-    {"problems", "paging", "queries"},
+    {"idempotency", "paging", "preconditions", "security"},
+    {"problems", "queries"},
     {"db", "encoder", "sample", "embedded"},
     {
         "session",

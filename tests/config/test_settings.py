@@ -76,6 +76,9 @@ EVERY_KEY: list[tuple[str, str, str, str, Any]] = [
     ("SERVER", "DEADLINE", "2.5", "deadline", 2.5),
     ("SERVER", "PREPARE", "no", "prepare", False),
     ("SERVER", "RETRY_READS", "no", "retry_reads", False),
+    ("SERVER", "RETRY_WRITES", "no", "retry_writes", False),
+    ("SERVER", "REQUIRE_IF_MATCH", "yes", "require_if_match", True),
+    ("SERVER", "IDEMPOTENCY_SECONDS", "60", "idempotency_seconds", 60),
     ("SERVER", "ROWS", "dict", "rows", "dict"),
     ("EMBEDDED", "DATA", "{folder}", "data", Path("{folder}")),
 ]

@@ -51,6 +51,17 @@ def delete(number):
     return None, 204
 
 
+def commit_then_conflict(by):
+    if by == "block":
+        with get_db() as connection, connection.cursor() as cur:
+            cur.execute(INSERT, ("once", 1))
+    else:
+        g.db.autocommit = True
+        create({"name": "once", "amount": 1})
+    with g.db.cursor() as cur:
+        cur.execute("DO $$ BEGIN RAISE serialization_failure; END $$")
+
+
 def write_then_raise():
     create({"name": "raised", "amount": 1})
     raise ValueError("the controller failed after its write")

@@ -66,7 +66,7 @@ def test_without_a_key_nobody_gets_in(service: Gunicorn, headers: dict[str, str]
 @pytest.mark.parametrize(
     "key",
     [
-        "sws_" + secrets.token_urlsafe(32),
+        pytest.param("sws_" + secrets.token_urlsafe(32), id="right but for its value"),
         "sws_" + "x" * 42,
         "sws_" + "x" * 44,
         "SWS_" + "x" * 43,

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.service.conftest import environment_for
-from tests.sites.support import Caller
+from tests.sites.support import PARIS, Caller
 from tests.support.process import start_gunicorn, wait_until
 from tests.support.servers import Database
 
@@ -317,24 +317,63 @@ def test_a_deadlock_is_nobodys_error(ada: Caller, empty: Database) -> None:
 # Settings
 
 
-def test_the_settings_of_changes(ada: Caller, empty: Database, clashing: Callable[[str, int], None]) -> None:
+@pytest.fixture(scope="module")
+def strict(books: Database, ada: Caller) -> Iterator[Caller]:
+    """Ada at a service with other settings, whose login is no superuser."""
+    books.execute(
+        "DO $$ BEGIN CREATE ROLE sites_login LOGIN;"
+        " EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$;"
+        "GRANT swagger_server_sites TO sites_login; GRANT SELECT, UPDATE ON api_key TO sites_login"
+    )
+    login = Database({**books.connect_kwargs, "user": "sites_login"})
     settings = {
         "SERVER_REQUIRE_IF_MATCH": "yes",
-        "SERVER_RETRY_WRITES": "no",
         "SERVER_IDEMPOTENCY_SECONDS": "60",
+        "SERVER_DEADLINE": "1",
     }
-    with start_gunicorn("-w", "1", env=environment_for({"default": empty}, **settings)) as service:
-        strict = Caller(service.url, ada.key, ada.owner)
-        site = keyed(strict).json()["id"]
-        for refused in (
-            strict.put(site, {"name": "X"}, status=428),
-            strict.patch(site, {"name": "X"}, status=428),
-            strict.ask("DELETE", f"/sites/{site}").json(),
-        ):
-            assert (refused["status"], refused["title"]) == (428, "Precondition Required")
-        assert strict.patch(site, {"name": "Y"}, If_Match='"1"')["name"] == "Y"
-        empty.execute("UPDATE idempotency_key SET created_at = now() - interval '61 seconds'")
-        assert keyed(strict).json()["id"] != site
-        clashing("40001", 1)
-        strict.add(status=409)
-    assert count(empty) == 2
+    with start_gunicorn("-w", "1", env=environment_for({"default": login}, **settings)) as service:
+        yield Caller(service.url, ada.key, ada.owner)
+
+
+def test_a_change_may_have_to_say_what_it_changes(strict: Caller, empty: Database) -> None:
+    site = strict.add()["id"]
+    for refused in (
+        strict.put(site, {"name": "X"}, status=428),
+        strict.patch(site, {"name": "X"}, status=428),
+        strict.ask("DELETE", f"/sites/{site}").json(),
+    ):
+        assert (refused["status"], refused["title"]) == (428, "Precondition Required")
+    assert strict.patch(site, {"name": "Y"}, If_Match='"1"')["name"] == "Y"
+
+
+def test_how_long_answers_are_kept_is_a_setting(strict: Caller, empty: Database) -> None:
+    site = keyed(strict).json()["id"]
+    empty.execute("UPDATE idempotency_key SET created_at = now() - interval '55 seconds'")
+    assert keyed(strict).json()["id"] == site
+    empty.execute("UPDATE idempotency_key SET created_at = now() - interval '61 seconds'")
+    assert keyed(strict).json()["id"] != site
+
+
+def test_a_login_that_is_no_superuser_does_as_well(strict: Caller, ada: Caller, empty: Database) -> None:
+    site = strict.add(name="Kiosk", city_id=PARIS)
+    assert strict.patch(site["id"], {"name": "Booth"}, If_Match="*")["country"] == "FR"
+    assert strict.names() == ada.names() == ["Booth"]
+    assert strict.ask("DELETE", f"/sites/{site['id']}", headers={"If-Match": '"2"'}).status_code == 204
+
+
+def test_what_conflicts_until_its_deadline_is_ended(
+    strict: Caller, empty: Database, clashing: Callable[[str, int], None]
+) -> None:
+    clashing("40001", 10_000)
+    empty.execute(
+        "CREATE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NEW; END $$;"
+        "CREATE TRIGGER a_rest BEFORE INSERT ON site FOR EACH ROW EXECUTE FUNCTION rest()"
+    )
+    try:
+        answer = keyed(strict)
+    finally:
+        empty.execute("DROP FUNCTION rest CASCADE")
+    assert (answer.status_code, answer.json()["detail"]) == (504, "The request took too long.")
+    ((attempts,),) = empty.execute("SELECT last_value FROM clash")
+    assert 2 <= attempts <= 4
+    assert count(empty) == count(empty, "idempotency_key") == 0

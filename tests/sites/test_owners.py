@@ -8,9 +8,8 @@ import requests
 from psycopg2.errors import CheckViolation
 
 from tests.api.contract import Contract
-from tests.service.conftest import environment_for
 from tests.sites.support import MERGE_PATCH, Caller, caller
-from tests.support.process import Gunicorn, start_gunicorn
+from tests.support.process import Gunicorn
 from tests.support.servers import Database
 
 METHODS = {"get", "put", "post", "delete", "patch"}
@@ -126,24 +125,6 @@ def test_what_a_claim_leaves_in_a_session_is_nobodys_name(empty: Database) -> No
     # A setting that was SET LOCAL once is empty afterwards, and no longer null.
     with pytest.raises(CheckViolation):
         empty.execute("INSERT INTO site (owner, name, search_key) VALUES ('', 'x', 'x')")
-
-
-def test_a_login_that_is_no_superuser_does_as_well(ada: Caller, empty: Database) -> None:
-    empty.execute(
-        "DO $$ BEGIN CREATE ROLE sites_login LOGIN;"
-        " EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$"
-    )
-    empty.execute("GRANT swagger_server_sites TO sites_login")
-    empty.execute(
-        "GRANT SELECT, UPDATE ON api_key TO sites_login; GRANT SELECT ON schema_migration TO sites_login"
-    )
-    login = Database({**empty.connect_kwargs, "user": "sites_login"})
-    with start_gunicorn("-w", "1", env=environment_for({"default": login})) as service:
-        same = Caller(service.url, ada.key, ada.owner)
-        site = same.add(name="Kiosk", city_id=2988507)
-        assert same.patch(site["id"], {"name": "Booth"})["country"] == "FR"
-        assert same.names() == ada.names() == ["Booth"]
-        assert same.ask("DELETE", f"/sites/{site['id']}").status_code == 204
 
 
 def test_a_key_that_may_only_read_changes_nothing(ada: Caller, empty: Database, service: Gunicorn) -> None:

@@ -13,9 +13,8 @@ from swagger_server.config import JwtSettings
 from swagger_server.security import bearer, scopes
 from swagger_server.security.api_keys import check_api_key
 from swagger_server.security.bearer import check_bearer
-from swagger_server.security.scopes import SCOPES
 
-__all__ = ["SCOPES", "check_api_key", "check_bearer", "install"]
+__all__ = ["check_api_key", "check_bearer", "install"]
 
 
 def install(app: Flask, required: Mapping[str, str], tokens: JwtSettings) -> None:

@@ -13,9 +13,10 @@ from flask import Flask
 
 from swagger_server import under_way
 from swagger_server.config import JwtSettings
+from swagger_server.key_store import SCOPES
 from swagger_server.problems import Problem
 from swagger_server.security.errors import KeysUnavailable, TokenRefused
-from swagger_server.security.scopes import SCOPES, require_scope, unauthorized
+from swagger_server.security.scopes import require_scope, unauthorized
 
 log = logging.getLogger(__name__)
 

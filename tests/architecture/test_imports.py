@@ -14,7 +14,7 @@ FLOORS = [
     {"edge", "health", "controllers", "pool_page"},
     {"idempotency", "paging", "preconditions", "security"},
     {"problems", "queries"},
-    {"db", "encoder", "sample", "embedded"},
+    {"db", "encoder", "key_store", "sample", "embedded"},
     {
         "session",
         "serving",
@@ -45,6 +45,7 @@ FOREIGN = {
     "session": {"psycopg2"},
     "prepared": {"psycopg2"},
     "position": {"psycopg2"},
+    "key_store": {"psycopg2"},
 }
 """Modules that may import nothing but the standard library, their own package and these."""
 
@@ -120,3 +121,13 @@ def test_the_foundation_imports_only_what_it_says():
     for module, allowed in FOREIGN.items():
         tops = {name.split(".")[0] for file in modules()[module] for name in imports(file)}
         assert tops - set(sys.stdlib_module_names) - {"swagger_server"} == allowed
+
+
+def test_the_command_line_starts_without_a_web_framework():
+    import subprocess
+    import sys
+
+    loaded = (
+        "import sys, swagger_server.cli; print(sorted({'connexion', 'flask', 'werkzeug'} & set(sys.modules)))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", loaded], cwd=PACKAGE.parent, text=True) == "[]\n"

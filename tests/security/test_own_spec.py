@@ -11,7 +11,7 @@ from werkzeug.test import Client, TestResponse
 
 from swagger_server.app import create_app
 from swagger_server.config import JwtSettings, ServerSettings, Settings
-from swagger_server.security.store import find_key
+from swagger_server.key_store import find_key
 from swagger_server.serving import Application
 from tests.support.servers import Database
 

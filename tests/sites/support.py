@@ -6,9 +6,8 @@ from typing import Any
 
 import requests
 
+from swagger_server.key_store import create_key, new_key
 from swagger_server.schema import migrate
-from swagger_server.security.api_keys import new_key
-from swagger_server.security.store import create_key
 from tests.support.servers import Database
 
 PARIS, BERLIN, NEVER = 2988507, 2950159, 77

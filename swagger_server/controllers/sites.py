@@ -77,20 +77,21 @@ def read(user: str, id_: str) -> Response:
 
 def create(user: str, body: Site) -> Response:
     """POST /sites"""
-    values = values_of(body)
+    values = values_of(_json(body))
     _act_for(user)
     return idempotency.once(lambda: _create(values))
 
 
 def replace(user: str, id_: str, body: Site) -> Response:
     """PUT /sites/{id}"""
-    values = values_of(body)
+    values = values_of(_json(body))
     return _change(user, id_, lambda _: values)
 
 
 def merge(user: str, id_: str, body: Site) -> Response:
     """PATCH /sites/{id}"""
-    return _change(user, id_, lambda known: values_of(_merged(known, body)))
+    change = _json(body)
+    return _change(user, id_, lambda known: values_of(_merged(known, change)))
 
 
 def delete(user: str, id_: str) -> Response:
@@ -98,6 +99,13 @@ def delete(user: str, id_: str) -> Response:
     _lock(user, id_)
     sites.remove_site(g.db, id_)
     return Response(status=204)
+
+
+def _json(body: Any) -> Site:
+    """The body; a body that does not say what it is arrives as bytes, though it was checked as JSON."""
+    if not isinstance(body, dict):
+        raise Problem(415, "The request has to say by Content-Type that its body is JSON.")
+    return body
 
 
 def _act_for(owner: str) -> None:

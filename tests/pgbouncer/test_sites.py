@@ -48,7 +48,12 @@ def pooler(books: Database) -> Iterator[PgBouncer]:
 
 @pytest.fixture(scope="module")
 def service(pooler: PgBouncer) -> Iterator[Gunicorn]:
-    env = environment_for({"default": pooler.database()}, SERVER_PREPARE="no")
+    env = environment_for(
+        {"default": pooler.database()},
+        SERVER_PREPARE="no",
+        SERVER_STATEMENT_TIMEOUT="30",
+        SERVER_DEADLINE="30",
+    )
     with start_gunicorn("-k", OWN_WORKER, "-w", "1", env=env) as started:
         yield started
 

@@ -21,9 +21,12 @@ def books(postgres: Database) -> Iterator[Database]:
 
 @pytest.fixture(scope="package")
 def service(books: Database) -> Iterator[Gunicorn]:
-    with start_gunicorn(
-        "-k", OWN_WORKER, "-w", "1", env=environment_for({"default": books}, POOL_MAX="20")
-    ) as started:
+    patience = {
+        "SERVER_STATEMENT_TIMEOUT": "30",
+        "SERVER_DEADLINE": "30",
+    }  # what waits here is let go by the test
+    env = environment_for({"default": books}, **patience)
+    with start_gunicorn("-k", OWN_WORKER, "-w", "1", env=env) as started:
         yield started
 
 

@@ -329,7 +329,7 @@ def strict(books: Database, ada: Caller) -> Iterator[Caller]:
     settings = {
         "SERVER_REQUIRE_IF_MATCH": "yes",
         "SERVER_IDEMPOTENCY_SECONDS": "60",
-        "SERVER_DEADLINE": "1",
+        "SERVER_DEADLINE": "3",
     }
     with start_gunicorn("-w", "1", env=environment_for({"default": login}, **settings)) as service:
         yield Caller(service.url, ada.key, ada.owner)
@@ -366,7 +366,7 @@ def test_what_conflicts_until_its_deadline_is_ended(
 ) -> None:
     clashing("40001", 10_000)
     empty.execute(
-        "CREATE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NEW; END $$;"
+        "CREATE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NEW; END $$;"
         "CREATE TRIGGER a_rest BEFORE INSERT ON site FOR EACH ROW EXECUTE FUNCTION rest()"
     )
     try:

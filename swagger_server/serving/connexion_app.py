@@ -21,6 +21,7 @@ from swagger_server.serving.exchange import Exchange
 from swagger_server.serving.flask_side import as_response
 from swagger_server.serving.large_bodies import Wants, spooled_operations
 from swagger_server.serving.messages import Request, Response
+from swagger_server.serving.operation import Operation
 from swagger_server.serving.stepping import run_now, run_on_event_loop
 from swagger_server.serving.suspending import suspending_paths
 from swagger_server.serving.translate import Scope
@@ -74,7 +75,7 @@ class ConnexionHandler:
 
         Raises what the request is to be refused for. One that Connexion's middleware answers is not checked.
         """
-        found = self._operations.find(request.method, request.path_in_app)
+        found = self._find(request)
         if found is not None:
             operation, path_values = found
             operation.admit(request, path_values)
@@ -88,14 +89,17 @@ class ConnexionHandler:
             return self._errors.answer(request, exc)
 
     def _answer(self, request: Request) -> Response:
-        request.scope["app"] = self._middleware
-        request.app = self._flask_app
-        found = self._operations.find(request.method, request.path_in_app)
+        found = self._find(request)
         if found is None or not found[0].takes(request):
             return self._pass_through(request)
         operation, path_values = found
         values = operation.check(request, path_values)
         return _until_done(lambda: operation.answer(request, path_values, values), request, self._retry)
+
+    def _find(self, request: Request) -> tuple[Operation, dict[str, Any]] | None:
+        request.scope["app"] = self._middleware
+        request.app = self._flask_app
+        return self._operations.find(request.method, request.path_in_app)
 
     def _pass_through(self, request: Request) -> Response:
         assert request.environ  # made of the scope as it came: the middleware changes it

@@ -307,15 +307,6 @@ def test_the_format_is_the_parameters_or_what_the_client_accepts(empty: Database
     assert answer.headers["Content-Disposition"] == 'attachment; filename="sites.csv"'
 
 
-def test_owners_export_and_import_their_own(empty: Database, ada: Caller, bob: Caller):
-    hers = ada.add(name="Ada's", external_id="x")
-    assert "Ada's" not in exported(bob, JSON_LINES).text
-    # Her site's id means nothing to him: his row is a new site.
-    assert counts(send_sites(bob, {"id": hers["id"], "name": "Bob's"})) == (1, 0, 0)
-    assert (ada.names(), bob.names()) == (["Ada's"], ["Bob's"])
-    assert ada.get(f"/sites/{hers['id']}") == hers
-
-
 def test_a_file_is_imported_once_under_a_key(empty: Database, ada: Caller):
     body = "name\nOnce\n"
     first = send(ada, body, Idempotency_Key="file-1")

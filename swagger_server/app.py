@@ -28,7 +28,7 @@ from swagger_server import (
     runtime,
     security,
 )
-from swagger_server.config import Settings
+from swagger_server.config import BulkSettings, Settings
 from swagger_server.config.settings import DEFAULT_DATABASE
 from swagger_server.cooperation import cooperate_with_gevent
 from swagger_server.edge import with_edge
@@ -39,7 +39,14 @@ from swagger_server.pool import ConnectionPool, PoolOptions
 from swagger_server.pool_page import PATHS as POOL_PAGE
 from swagger_server.pool_page import PoolPage
 from swagger_server.pulse import Pulse
-from swagger_server.serving import VALIDATORS, Application, Request, connexion_handler
+from swagger_server.serving import (
+    VALIDATORS,
+    Application,
+    ConnexionHandler,
+    LargeBodies,
+    Request,
+    connexion_handler,
+)
 from swagger_server.worker_user import as_user_of_workers
 
 log = logging.getLogger(__name__)
@@ -93,11 +100,19 @@ def create_app(
         max_wait=settings.pool.timeout,
         deadline=settings.server.deadline,
         max_body=settings.server.max_body,
+        large_bodies=_large_bodies(handler, settings.bulk),
         on_start=lambda: _start(databases, watching),
         on_stop=lambda: _stop(databases, watching),
     )
     watching.queued = application.queued
     return application
+
+
+def _large_bodies(handler: ConnexionHandler, bulk: BulkSettings) -> LargeBodies | None:
+    wants = handler.spools
+    if wants is None:
+        return None
+    return LargeBodies(wants, handler.admit, bulk.max_body, bulk.deadline, bulk.folder)
 
 
 class _Watching:

@@ -8,6 +8,7 @@ from swagger_server.config.errors import ConfigError
 from swagger_server.config.example import example
 from swagger_server.config.load import Effective, Loaded, load_settings, read_settings
 from swagger_server.config.settings import (
+    BulkSettings,
     CorsSettings,
     DatabaseSettings,
     EmbeddedSettings,
@@ -18,6 +19,7 @@ from swagger_server.config.settings import (
 )
 
 __all__ = [
+    "BulkSettings",
     "ConfigError",
     "CorsSettings",
     "DatabaseSettings",

@@ -361,6 +361,32 @@ class JwtSettings:
 
 
 @dataclass(frozen=True)
+class BulkSettings:
+    """Requests whose body is too large for memory: those of operations that the spec marks so."""
+
+    max_body: int = _key(
+        256 * 1_048_576,
+        "MAX_BODY",
+        Whole(0, 64 * GIB),
+        "A larger body of such a request gets a 413.",
+        "bytes",
+    )
+    deadline: float = _key(
+        120.0,
+        "DEADLINE",
+        Number(0, DAY),
+        "Such a request is answered within this time of the end of its body, or with a 504; 0: no bound.",
+        "seconds",
+    )
+    folder: Path | None = _key(  # noqa: RUF009 - it makes a field
+        None,
+        "FOLDER",
+        Folder(),
+        "Where their bodies are while they last; unset: where the system has its temporary files.",
+    )
+
+
+@dataclass(frozen=True)
 class EmbeddedSettings:
     """The PostgreSQL that the service starts itself while [POSTGRES] is empty."""
 
@@ -381,6 +407,7 @@ class Settings:
     cors: CorsSettings = CorsSettings()
     server: ServerSettings = ServerSettings()
     jwt: JwtSettings = JwtSettings()
+    bulk: BulkSettings = BulkSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     source: Path | None = None
 
@@ -414,6 +441,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "CORS": CorsSettings,
         "SERVER": ServerSettings,
         "JWT": JwtSettings,
+        "BULK": BulkSettings,
         "EMBEDDED": EmbeddedSettings,
     }
 )

@@ -17,8 +17,19 @@ MOST_ATTRIBUTES = 16_384
 @cache
 def site_schema() -> CompiledSchema:
     """The schema SiteInput of the spec; to be asked for first while an operation of it is answered."""
-    components: dict[str, Any] = context.operation.components
-    return compile_schema(components["schemas"]["SiteInput"])
+    return compile_schema(_site_input())
+
+
+@cache
+def site_properties() -> dict[str, Any]:
+    """The schemas of its members, by their names; asked for as `site_schema`."""
+    properties: dict[str, Any] = _site_input()["properties"]
+    return properties
+
+
+def _site_input() -> dict[str, Any]:
+    schema: dict[str, Any] = context.operation.components["schemas"]["SiteInput"]
+    return schema
 
 
 def values_of(site: dict[str, Any]) -> dict[str, Any]:

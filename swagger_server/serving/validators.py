@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from connexion.datastructures import MediaTypeDict
 from connexion.exceptions import BadRequestProblem
-from connexion.validators import VALIDATOR_MAP
+from connexion.validators import VALIDATOR_MAP, AbstractRequestBodyValidator
 from connexion.validators.json import JSONRequestBodyValidator
 from jsonschema import Draft4Validator, Draft202012Validator
 
@@ -43,7 +43,17 @@ def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
+class JsonLines(AbstractRequestBodyValidator):  # type: ignore[misc]  # Connexion has no types
+    """A text of many JSON values: to be read line by line by whoever wants it, since it is none as a whole."""
+
+    async def wrap_receive(self, receive: Any, *, scope: Scope) -> tuple[Any, Scope]:
+        """The body as it is."""
+        return receive, scope
+
+
 VALIDATORS: Mapping[str, Any] = {
-    "body": MediaTypeDict({**VALIDATOR_MAP["body"], "*/*json": StrictJsonBody}),
+    "body": MediaTypeDict(
+        {**VALIDATOR_MAP["body"], "*/*json": StrictJsonBody, "application/x-ndjson": JsonLines}
+    ),
 }
 """For Connexion's `validator_map`."""

@@ -28,7 +28,7 @@ FLOORS = [
         "worker_user",
     },
     {"pool", "config", "under_way", "request_id", "paths", "search_key", "prepared", "position"},
-    {"timings", "cancellation", "runtime", "pulse", "our_gunicorn"},
+    {"timings", "cancellation", "runtime", "pulse", "our_gunicorn", "courtesy", "records"},
 ]
 
 PLACES = {"__main__", "cli", "wsgi", "startup", "gunicorn_settings", "site", "prepare", "paths"} | {

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from swagger_server.config import (
+    BulkSettings,
     CorsSettings,
     DatabaseSettings,
     EmbeddedSettings,
@@ -80,6 +81,9 @@ EVERY_KEY: list[tuple[str, str, str, str, Any]] = [
     ("SERVER", "REQUIRE_IF_MATCH", "yes", "require_if_match", True),
     ("SERVER", "IDEMPOTENCY_SECONDS", "60", "idempotency_seconds", 60),
     ("SERVER", "ROWS", "dict", "rows", "dict"),
+    ("BULK", "MAX_BODY", "2000", "max_body", 2000),
+    ("BULK", "DEADLINE", "33", "deadline", 33.0),
+    ("BULK", "FOLDER", "{folder}", "folder", Path("{folder}")),
     ("EMBEDDED", "DATA", "{folder}", "data", Path("{folder}")),
 ]
 
@@ -128,6 +132,7 @@ def test_the_list_above_has_every_field() -> None:
         CorsSettings,
         ServerSettings,
         JwtSettings,
+        BulkSettings,
         EmbeddedSettings,
     )
     named = sorted(field.name for owner in owners for field in fields(owner))
@@ -183,6 +188,7 @@ def test_the_example_with_every_key_taken_in_has_the_defaults(tmp_path: Path) ->
     sample = DatabaseSettings(name="default", host="localhost", user="places", dbname="places")
     assert loaded.settings == Settings(databases={"default": sample}, source=ini)
     unset = {
+        "FOLDER",
         "PW",
         "SSLMODE",
         "SSLROOTCERT",

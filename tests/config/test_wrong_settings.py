@@ -15,7 +15,7 @@ POOL_KEYS = (
     "MIN, MAX, TIMEOUT, MAX_WAITING, MAX_IDLE, MAX_LIFETIME, OUTAGE_GRACE, QUERY_TIMEOUT, RESET, LEAK_AFTER, BUDGET,"
     " BUDGET_FOLDER"
 )
-SECTIONS = "[POSTGRES], [POOL], [CORS], [SERVER], [JWT], [EMBEDDED], [POSTGRES:name]"
+SECTIONS = "[POSTGRES], [POOL], [CORS], [SERVER], [JWT], [BULK], [EMBEDDED], [POSTGRES:name]"
 NAMES = "lower-case letters, digits and _, a letter first, and not default"
 
 IN_FILE = [

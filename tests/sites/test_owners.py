@@ -66,12 +66,29 @@ def delete_is_not_found(_ada: Caller, bob: Caller, site: Any) -> None:
         assert bob.ask("DELETE", f"/sites/{site['id']}", headers=headers).status_code == 404
 
 
+def import_makes_ones_own(ada: Caller, bob: Caller, site: Any) -> None:
+    # Both by her site's external_id and by its id.
+    file = f"id,external_id,name\n,t,By number\n{site['id']},,By id\n"
+    headers = {"X-API-Key": bob.key, "Content-Type": "text/csv"}
+    answer = requests.post(f"{bob.url}/sites/import", file, headers=headers, timeout=30)
+    assert answer.json() == {"created": 2, "updated": 0, "unchanged": 0}
+    assert (bob.names(), ada.names()) == (["By id", "By number"], ["Treasury"])
+
+
+def export_is_ones_own(ada: Caller, bob: Caller, site: Any) -> None:
+    for kind in ("csv", "ndjson", "geojson"):
+        assert site["id"] in ada.ask("GET", "/sites/export", format=kind).text
+        assert site["id"] not in bob.ask("GET", "/sites/export", format=kind).text
+
+
 Trial = Callable[[Caller, Caller, Any], None]
 TRIALS: list[tuple[str, str, Trial]] = [
     ("get", "/sites", list_is_ones_own),
     ("get", "/sites", cursor_is_of_no_use_to_another),
     ("post", "/sites", added_is_the_adders),
     ("get", "/sites/nearest", nearest_is_ones_own),
+    ("post", "/sites/import", import_makes_ones_own),
+    ("get", "/sites/export", export_is_ones_own),
     ("get", "/sites/{id}", read_is_not_found),
     ("put", "/sites/{id}", replace_is_not_found),
     ("patch", "/sites/{id}", merge_is_not_found),

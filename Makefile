@@ -18,7 +18,7 @@ run: $(VENV)/.run  ## Serve the Places API at http://127.0.0.1:8080 with a datab
 	@exec $(PY) -m swagger_server serve -w $(WORKERS) -b $(BIND)
 
 test: $(VENV)/.dev  ## Run all tests (ARGS="-k name" for some of them)
-	@$(PY) -m pytest -n 4 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(BENCH_VENV)/.made  ## Measure the service beside others; most of an hour (needs wrk; ARGS="--rounds 3 ...")
 	@$(BENCH_VENV)/bin/python benchmarks/service.py $(ARGS)

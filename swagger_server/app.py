@@ -4,6 +4,8 @@ Owns how the parts are put together. Works for any spec: what is about places co
 """
 
 import logging
+import random
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,19 @@ from flask import Blueprint, Flask
 from psycopg2.extras import RealDictCursor
 from werkzeug.sansio.response import Response
 
-from swagger_server import budgets, db, encoder, health, position, runtime, security, under_way
-from swagger_server.config import Settings
+from swagger_server import (
+    budgets,
+    db,
+    encoder,
+    health,
+    idempotency,
+    position,
+    preconditions,
+    runtime,
+    security,
+    under_way,
+)
+from swagger_server.config import BulkSettings, Settings
 from swagger_server.config.settings import DEFAULT_DATABASE
 from swagger_server.cooperation import cooperate_with_gevent
 from swagger_server.edge import with_edge
@@ -29,7 +42,14 @@ from swagger_server.pool_page import PATHS as POOL_PAGE
 from swagger_server.pool_page import PoolPage
 from swagger_server.pulse import Pulse
 from swagger_server.rate_limits import Counter
-from swagger_server.serving import Application, Request, connexion_handler, validators
+from swagger_server.serving import (
+    Application,
+    ConnexionHandler,
+    LargeBodies,
+    Request,
+    connexion_handler,
+    validators,
+)
 from swagger_server.worker_user import as_user_of_workers
 
 log = logging.getLogger(__name__)
@@ -54,18 +74,17 @@ def create_app(
     watching = _Watching(settings)
     api = _connexion_app(settings, spec)
     specs = [one.specification for one in api.middleware.apis]
-    security.install(api.app, required_scopes(specs))
+    security.install(api.app, required_scopes(specs), settings.jwt)
+    api.app.config[preconditions.REQUIRED] = settings.server.require_if_match
+    api.app.config[idempotency.KEPT] = settings.server.idempotency_seconds
     for name, arguments in connections.items():
         _register_database(api.app, settings, name, arguments)
     watching.databases = db.databases(api.app)
     for blueprint in (health.blueprint(schema), *watching.blueprints(), *blueprints):
         api.app.register_blueprint(blueprint)
     limits = _Limits(settings, api.app, specs)
-    retry = _retry_read if settings.replica is None else _retry_read_on_primary
     # The outermost layer answers errors: it makes some itself, and all are to look alike.
-    handler = connexion_handler(
-        api, retry=retry if settings.server.retry_reads else _never, raise_errors=True
-    )
+    handler = connexion_handler(api, retry=_retry(settings), raise_errors=True)
     databases = db.databases(api.app).values()
     edge = with_edge(
         handler,
@@ -86,11 +105,19 @@ def create_app(
         max_wait=settings.pool.timeout,
         deadline=settings.server.deadline,
         max_body=settings.server.max_body,
+        large_bodies=_large_bodies(handler, settings.bulk),
         on_start=lambda: _start(databases, watching, limits),
         on_stop=lambda: _stop(databases, watching),
     )
     watching.queued = application.queued
     return application
+
+
+def _large_bodies(handler: ConnexionHandler, bulk: BulkSettings) -> LargeBodies | None:
+    wants = handler.spools
+    if wants is None:
+        return None
+    return LargeBodies(wants, handler.admit, bulk.max_body, bulk.deadline, bulk.folder)
 
 
 class _Watching:
@@ -275,6 +302,18 @@ def _stop(databases: Iterable[db.Database], watching: _Watching) -> None:
             database.close()
 
 
+def _retry(settings: Settings) -> Callable[[Request, Exception, int], bool]:
+    """Whether a request that raised is to be run again, as the settings have it."""
+    retry_read = _retry_read if settings.replica is None else _retry_read_on_primary
+
+    def retry(request: Request, exc: Exception, attempt: int) -> bool:
+        if request.method in db.SAFE_METHODS:
+            return settings.server.retry_reads and retry_read(request, exc, attempt)
+        return settings.server.retry_writes and _retry_write(request, exc, attempt)
+
+    return retry
+
+
 _ATTEMPTS = 8
 """How often a read is run at most: the next connection may be one that is ended a moment later. With four, one read
 in two thousand failed while all sessions were killed every 40 requests."""
@@ -298,8 +337,19 @@ def _is_read(request: Request) -> bool:
     return request.method == "GET" and not request.cancellation.is_cancelled
 
 
-def _never(_request: Request, _exc: Exception, _attempt: int) -> bool:
-    return False
+_CONFLICTS = 20
+"""How often a write is run at most; the request's deadline comes first. Each conflict has let somebody else through."""
+
+_LONGEST_PAUSE = 0.05
+"""Seconds before the next attempt at most, at random: those who met shall not meet again."""
+
+
+def _retry_write(request: Request, exc: Exception, attempt: int) -> bool:
+    """A write that a deadlock or a serialization failure undid changed nothing, if all of it was undone."""
+    if not db.is_conflict(exc) or request.has_committed or attempt >= _CONFLICTS:
+        return False
+    time.sleep(random.uniform(0, _LONGEST_PAUSE))
+    return not request.cancellation.is_cancelled
 
 
 def _allowed_methods(app: Flask) -> Callable[[Request], Iterable[str]]:

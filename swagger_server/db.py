@@ -43,6 +43,7 @@ REPLICA_SILENCE = 0.5
 
 _EXTENSION = "swagger_server.db"
 _LEASES = "_swagger_server_leases"
+_ACTING = "_swagger_server_acting"
 
 
 class ConnectionLost(psycopg2.OperationalError):
@@ -183,7 +184,10 @@ def _connection(context: _AppCtxGlobals, name: str) -> Connection:
     leases = _leases(context)
     lease = leases.get(name)
     if lease is None:
-        lease = leases[name] = _borrow(_database(name))
+        lease = _borrow(_database(name))
+        if name == "default" and _ACTING in context.__dict__:
+            _act(lease, *context.__dict__[_ACTING])
+        leases[name] = lease
     if lease.connection.closed:
         raise ConnectionLost(name)
     return lease.connection
@@ -193,6 +197,31 @@ def _leases(context: _AppCtxGlobals) -> dict[str, _Lease]:
     """The connections that an app context has, by the names of their databases."""
     leases: dict[str, _Lease] = context.__dict__.setdefault(_LEASES, {})
     return leases
+
+
+def act_as(role: str, /, **claims: str) -> None:
+    """Have the request's statements on `g.db` from here on run as `role`, with what is claimed of the caller.
+
+    A policy of the database finds a claim by `current_setting('request.<name>', true)`. Role and claims are set for
+    each transaction (SET LOCAL), in the message of its first statement: no round trip, nothing left in the
+    session, and right behind a pooler in transaction mode. The next request knows nothing of them. Borrows no
+    connection. Another call takes the place of this one; inside a transaction it raises ProgrammingError. The role
+    of the login must be allowed to become `role`: else the statements fail with SQLSTATE 42501.
+    """
+    context = g._get_current_object()
+    lease = _leases(context).get("default")
+    if lease is not None:
+        lease.connection.act_as(role, claims)
+    context.__dict__[_ACTING] = (role, claims)
+
+
+def _act(lease: _Lease, role: str, claims: dict[str, str]) -> None:
+    """Nobody gets the connection if that cannot be done."""
+    try:
+        lease.connection.act_as(role, claims)
+    except BaseException:
+        lease.give_back()
+        raise
 
 
 @contextmanager
@@ -236,11 +265,16 @@ def is_lost(exc: BaseException) -> bool:
     return exc.pgcode is None or exc.pgcode.startswith(_LOST)
 
 
+def is_conflict(exc: BaseException) -> bool:
+    """Whether a transaction was undone for what others did at the same time, and may succeed when it is run again."""
+    return isinstance(exc, SerializationFailure | DeadlockDetected)
+
+
 def is_failure_of_replica(exc: BaseException) -> bool:
     """Whether a replica failed a read, by what it has to replay or by its silence, that the primary may answer."""
     if isinstance(exc, StatementCut):
         return exc.of_replica
-    return isinstance(exc, SerializationFailure | DeadlockDetected)
+    return is_conflict(exc)
 
 
 def databases(app: Flask) -> dict[str, Database]:

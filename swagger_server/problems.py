@@ -18,7 +18,15 @@ from psycopg2.pool import PoolError
 from starlette.exceptions import HTTPException
 
 from swagger_server import db, encoder, request_id
-from swagger_server.serving import BodyIncomplete, BodyTooLarge, OutOfTime, Response, ServerBusy
+from swagger_server.serving import (
+    BodyIncomplete,
+    BodyStalled,
+    BodyTooLarge,
+    NoRoomForBody,
+    OutOfTime,
+    Response,
+    ServerBusy,
+)
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +119,12 @@ def _describe(exc: Exception, method: str) -> Problem:
         return _describe_http(code, exc.description, _headers(exc))
     if isinstance(exc, BodyIncomplete):
         return Problem(400, str(exc))
+    if isinstance(exc, BodyStalled):
+        return Problem(408, str(exc))
     if isinstance(exc, BodyTooLarge):
         return Problem(413, str(exc))
+    if isinstance(exc, NoRoomForBody):
+        return Problem(503, f"{exc} Please try again shortly.")
     if isinstance(exc, OutOfTime):
         return Problem(504, str(exc))
     if isinstance(exc, ServerBusy):

@@ -1,19 +1,26 @@
-"""The psycopg2 connection and cursors of a request: read-only statements, their time limit, their time.
+"""The psycopg2 connection and cursors of a request: read-only statements, their time limit, their role, their time.
 
 A safe method's statements run in autocommit, each in one message that makes its implicit transaction
 READ ONLY with a statement_timeout: no round trip of its own, nothing left in the session, and right
-behind a pooler in transaction mode. Must not know Flask or the pool.
+behind a pooler in transaction mode. The role that a request acts as, and what it claims, come by the same way, and
+in a transaction with its first statement. Must not know Flask or the pool.
 """
 
 import contextlib
 import functools
+import re
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Self, cast
 
 import psycopg2.extensions
 from psycopg2 import sql
-from psycopg2.extensions import STATUS_READY, TRANSACTION_STATUS_INERROR, QueryCanceledError
+from psycopg2.extensions import (
+    STATUS_READY,
+    TRANSACTION_STATUS_IDLE,
+    TRANSACTION_STATUS_INERROR,
+    QueryCanceledError,
+)
 
 from swagger_server import position
 from swagger_server.prepared import PreparedStatements
@@ -21,6 +28,8 @@ from swagger_server.timings import Timings, add
 from swagger_server.under_way import UnderWay
 
 _Cursor = psycopg2.extensions.cursor
+
+_CLAIM = re.compile("[a-z][a-z_]*")
 
 
 class TransactionAborted(psycopg2.InternalError):
@@ -45,7 +54,11 @@ class Connection(psycopg2.extensions.connection):
     """A pooled connection. Between `begin_request` and `end_request` it belongs to one request."""
 
     read_only: bool = False
+    begun_in_autocommit: bool = False
     prefix: bytes = b""
+    """What each transaction begins with: in the message of its first statement, or before it where that cannot be."""
+    _prefix_of_all: bytes = b""
+    """The part of it that is the same for all requests like this one."""
     timings: Timings | None = None
     borrower: UnderWay | None = None
     """The request, for those who look on."""
@@ -82,14 +95,26 @@ class Connection(psycopg2.extensions.connection):
             self.prepared = PreparedStatements()
         if self.autocommit is not autocommit:
             self.autocommit = autocommit
+        self.begun_in_autocommit = autocommit
         self.read_only = read_only
-        self.prefix = _prefix(read_only, statement_timeout)
+        self.prefix = self._prefix_of_all = _prefix(read_only, statement_timeout)
         self.timings = timings
         self._request_cursor = cursor_factory or _Cursor
 
+    def act_as(self, role: str, claims: Mapping[str, str]) -> None:
+        """Have the request's transactions from now on run as `role`, with each claim as the setting request.<name>.
+
+        Sends no message. Takes the place of what was said before, and ends with the request. Raises ProgrammingError
+        inside a transaction, whose beginning ran as somebody else, and DataError for what is no text to PostgreSQL.
+        """
+        if self.timings is None or self.get_transaction_status() != TRANSACTION_STATUS_IDLE:
+            raise psycopg2.ProgrammingError("who acts is said in a request, before the transaction begins")
+        self.prefix = self._prefix_of_all + _acting(self, role, claims)
+
     def end_request(self) -> None:
         """Forget the request. Whatever transaction is open is left to the pool to roll back."""
-        self.read_only, self.prefix, self.timings, self.borrower = False, b"", None, None
+        self.read_only, self.timings, self.borrower = False, None, None
+        self.prefix = self._prefix_of_all = b""
         self.has_committed = False
 
     # The stubs' overloads cannot be written for a class that is made at run time.
@@ -102,6 +127,20 @@ class Connection(psycopg2.extensions.connection):
             cursor_factory = _bound(wanted)
         return super().cursor(name, cursor_factory, **options)
 
+    def lobject(self, *args: Any, **kwargs: Any) -> Any:
+        """A large object, in the request's transaction."""
+        self.begin()
+        return super().lobject(*args, **kwargs)
+
+    def begin(self) -> None:
+        """Begin the request's transaction with what it begins with, if none is open: one message of its own.
+
+        For what is no statement that could carry it.
+        """
+        if self.prefix and not self.autocommit and self.get_transaction_status() == TRANSACTION_STATUS_IDLE:
+            with super().cursor(cursor_factory=_Cursor) as cursor:
+                cursor.execute(self.prefix)
+
     def __enter__(self) -> Self:
         if self.read_only and self.status != STATUS_READY:
             raise psycopg2.ProgrammingError("transactions of a request cannot be nested")
@@ -110,15 +149,14 @@ class Connection(psycopg2.extensions.connection):
             self.autocommit = False
         super().__enter__()
         if self.read_only:
-            # Server-side cursors, which cannot carry the prefix themselves, need it too.
-            with super().cursor() as cursor:
-                cursor.execute(self.prefix)
+            self.begin()
         return self
 
     def __exit__(self, kind: Any, raised: Any, trace: Any) -> None:
         aborted = kind is None and self.is_aborted()
         super().__exit__(kind, raised, trace)
-        self.has_committed = self.has_committed or (kind is None and not aborted and not self.read_only)
+        if kind is None and not aborted and not self.read_only:
+            self.note_commit()
         if self.read_only and not self.closed:
             self.autocommit = True
         if aborted:
@@ -127,7 +165,13 @@ class Connection(psycopg2.extensions.connection):
     def commit(self) -> None:
         """End the transaction; raises when the server refuses it."""
         super().commit()
+        self.note_commit()
+
+    def note_commit(self) -> None:
+        """Something that may be a write can no longer be undone."""
         self.has_committed = True
+        if self.borrower is not None:
+            self.borrower.has_committed = True
 
     def has_replayed(self, wanted: int) -> bool:
         """Whether the server has come as far as the position `wanted`: asked of it once, then known.
@@ -164,14 +208,20 @@ class _Bound(_Cursor):
 
     def execute(self, query: Any, vars: Any = None) -> None:
         connection: Connection = self.connection  # type: ignore[assignment]  # a request's cursor has no other
-        is_first = connection.prefix and self.name is None and connection.status == STATUS_READY
         started = time.perf_counter()
         try:
+            # The server's word: psycopg2 does not notice a COMMIT that was written out.
+            is_first = connection.prefix and connection.get_transaction_status() == TRANSACTION_STATUS_IDLE
             if not is_first:
+                self._execute_as_written(query, vars)
+            elif self.name is not None:
+                connection.begin()  # DECLARE cannot follow something else in its message
                 super().execute(query, vars)
             # No transaction is open: this message is one, or begins one.
             elif not self._execute_prepared(connection, query, vars):
                 super().execute(connection.prefix + self._with_values(query, vars))
+            if connection.autocommit and not connection.begun_in_autocommit:
+                connection.note_commit()  # the app has turned it on
         except psycopg2.OperationalError as exc:
             if getattr(connection, "overdue", False):
                 raise StatementCut(connection.of_replica) from exc
@@ -203,12 +253,17 @@ class _Bound(_Cursor):
         prepared.succeeded(connection.changed)
         return True
 
+    def _execute_as_written(self, query: Any, vars: Any) -> None:
+        try:
+            super().execute(query, vars)
+        except (UnicodeEncodeError, ValueError) as exc:
+            raise _no_text(exc) from None
+
     def _with_values(self, query: Any, vars: Any) -> bytes:
         try:
             return self.mogrify(query, vars)
         except (UnicodeEncodeError, ValueError) as exc:
-            # A NUL or half of a surrogate pair: what PostgreSQL cannot store, it need not be asked.
-            raise psycopg2.DataError(f"a value is no text that PostgreSQL takes: {exc}") from None
+            raise _no_text(exc) from None
 
     def executemany(self, query: Any, vars_list: Iterable[Any]) -> None:
         for values in vars_list:
@@ -239,8 +294,10 @@ class _Bound(_Cursor):
     def _transaction_for_copy(self) -> contextlib.AbstractContextManager[object]:
         """COPY cannot follow a prefix in its message: in a safe method it gets a read-only transaction."""
         connection = cast(Connection, self.connection)
-        alone = connection.read_only and connection.status == STATUS_READY
-        return connection if alone else contextlib.nullcontext()
+        if connection.read_only and connection.status == STATUS_READY:
+            return connection
+        connection.begin()
+        return contextlib.nullcontext()
 
 
 @functools.cache
@@ -254,3 +311,30 @@ def _prefix(read_only: bool, statement_timeout: float) -> bytes:
     if statement_timeout:
         parts.append(f"SET LOCAL statement_timeout = {round(statement_timeout * 1000)}")
     return "".join(f"{part}; " for part in parts).encode()
+
+
+def _acting(connection: Connection, role: str, claims: Mapping[str, str]) -> bytes:
+    # SET ROLE takes a string for a name, but "none" in it for nobody. Quoted names would have the pool read each
+    # text anew, with its values.
+    if role.lower() == "none" or not all(map(_CLAIM.fullmatch, claims)):
+        raise psycopg2.ProgrammingError("this is no role, or no name of a claim")
+    settings = [b"SET LOCAL request." + name.encode() + b" = " for name in claims]
+    values = [_literal(connection, value) for value in (role, *claims.values())]
+    return b"".join(
+        setting + value + b"; "
+        for setting, value in zip([b"SET LOCAL ROLE ", *settings], values, strict=True)
+    )
+
+
+def _literal(connection: Connection, text: str) -> bytes:
+    quoted = psycopg2.extensions.QuotedString(text)
+    quoted.prepare(connection)
+    try:
+        return quoted.getquoted()
+    except (UnicodeEncodeError, ValueError) as exc:
+        raise _no_text(exc) from None
+
+
+def _no_text(exc: Exception) -> psycopg2.DataError:
+    """A NUL or half of a surrogate pair: what PostgreSQL cannot store, it need not be asked."""
+    return psycopg2.DataError(f"a value is no text that PostgreSQL takes: {exc}")

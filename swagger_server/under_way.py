@@ -20,6 +20,7 @@ class UnderWay:
     __slots__ = (
         "app",
         "cancellation",
+        "has_committed",
         "method",
         "more_headers",
         "needs_primary",
@@ -38,6 +39,8 @@ class UnderWay:
         """Whether a replica has failed it: what it reads is to come from the primary."""
         self.app: Any = None
         """The Flask app that it is for, for what works for it before the app's context is there."""
+        self.has_committed = False
+        """Whether something that it did cannot be undone any more: it must not be run again."""
         self.more_headers: list[tuple[str, str]] | None = None
         """Headers for whatever will be the answer, an error as well."""
         self.quotas: Sequence[Any] = ()

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,31 @@ _numbers = itertools.count(1)
 # A shell's background jobs start with SIGINT ignored, and so would every process that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_TOGETHER = ("tests/api/", "tests/browser/", "tests/security/", "tests/sites/")
+"""Folders whose files share what is costly to start: a service with the places, a browser."""
+
+_FIRST = ("tests/service/", "tests/browser/", "tests/delivery/", "tests/cli/")
+"""Folders whose tests take long: begun last, the other processes would have to wait for them."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that take long first, else the order stays."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_FIRST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """As `--dist loadfile`, but that some folders stay together."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next(filter(nodeid.startswith, _TOGETHER), super()._split_scope(nodeid))
+
+    return Scheduling(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

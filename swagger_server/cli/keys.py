@@ -11,10 +11,8 @@ from swagger_server.cli.database import CommandError, connect_arguments, connect
 from swagger_server.cli.table import table
 from swagger_server.config import load_settings
 from swagger_server.config.settings import DEFAULT_DATABASE
+from swagger_server.key_store import HEAD, SCOPES, create_key, key_rows, new_key, revoke_key
 from swagger_server.schema import SERVICE, current_version, migrate, newest_version
-from swagger_server.security import SCOPES
-from swagger_server.security.api_keys import new_key
-from swagger_server.security.store import HEAD, create_key, key_rows, revoke_key
 
 _LONGEST = {"owner": 200, "label": 100}
 _MOST_DAYS = 36_500

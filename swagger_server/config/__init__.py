@@ -9,9 +9,11 @@ from swagger_server.config.example import example
 from swagger_server.config.kinds import Rate
 from swagger_server.config.load import Effective, Loaded, load_settings, read_settings
 from swagger_server.config.settings import (
+    BulkSettings,
     CorsSettings,
     DatabaseSettings,
     EmbeddedSettings,
+    JwtSettings,
     LimitSettings,
     PoolSettings,
     ServerSettings,
@@ -19,11 +21,13 @@ from swagger_server.config.settings import (
 )
 
 __all__ = [
+    "BulkSettings",
     "ConfigError",
     "CorsSettings",
     "DatabaseSettings",
     "Effective",
     "EmbeddedSettings",
+    "JwtSettings",
     "LimitSettings",
     "Loaded",
     "PoolSettings",

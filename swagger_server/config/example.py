@@ -22,6 +22,8 @@ SECTION_COMMENTS: Mapping[str, str] = MappingProxyType(
         "POOL": "Each worker has a pool of connections for each database.",
         "CORS": "Web apps on other origins.",
         "SERVER": "Answers and logs.",
+        "JWT": "Bearer tokens, beside API keys: signed by RS256 or ES256, with the claims exp, iss and aud.",
+        "BULK": "Requests with bodies too large for memory, as imports are.",
         "LIMITS": "How much one caller may ask for.",
         "EMBEDDED": "The PostgreSQL that the service starts while [POSTGRES] is empty.",
     }

@@ -277,6 +277,27 @@ class ReadableFile(_Plain):
 
 
 @dataclass(frozen=True)
+class KeySetSource(_Plain):
+    """Where a JSON Web Key Set is: a URL, or a file that can be read now. A URL may hold a secret."""
+
+    @property
+    def open(self) -> bool:
+        return False
+
+    @property
+    def allowed(self) -> str:
+        return "an http or https URL, or the path of a file that can be read"
+
+    def parse(self, text: str, folder: Path) -> str:
+        if "://" not in text:
+            return ReadableFile().parse(text, folder)
+        parts = urlsplit(Text().parse(text, folder).strip())
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError
+        return text.strip()
+
+
+@dataclass(frozen=True)
 class RedisUrl(Text):
     """Where a Redis is, in the form that its clients know."""
 

@@ -80,6 +80,7 @@ class _Loader:
         self._check_pool(settings)
         self._check_cors(settings)
         self._check_replica(settings)
+        self._check_jwt(settings)
         self._check_limits(settings)
         return Loaded(settings, tuple(self.effective), tuple(self._notes(databases)))
 
@@ -201,6 +202,13 @@ class _Loader:
             raise ConfigError(
                 f"{where} = yes: must be so in one section only, and is in [{one}]; its URL may have several hosts"
             )
+
+    def _check_jwt(self, settings: Settings) -> None:
+        section = Section.named("JWT")
+        for key in ("ISSUER", "AUDIENCE"):
+            if settings.jwt.jwks is not None and getattr(settings.jwt, key.lower()) is None:
+                # Or a token that the same issuer gave out for another service would be taken.
+                raise ConfigError(f"{self._where(section, 'JWKS')}: [JWT] {key} must then be set as well")
 
     def _check_limits(self, settings: Settings) -> None:
         if settings.limits.storage is not None and find_spec("redis") is None:

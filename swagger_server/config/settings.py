@@ -12,6 +12,7 @@ from swagger_server.config.kinds import (
     Flag,
     Folder,
     Host,
+    KeySetSource,
     Kind,
     Number,
     Origins,
@@ -305,6 +306,25 @@ class ServerSettings:
     retry_reads: bool = _key(
         True, "RETRY_READS", Flag(), "Whether a GET whose database connection died under it is run again."
     )
+    retry_writes: bool = _key(
+        True,
+        "RETRY_WRITES",
+        Flag(),
+        "Whether a write that a deadlock or a serialization failure has undone is run again.",
+    )
+    require_if_match: bool = _key(
+        False,
+        "REQUIRE_IF_MATCH",
+        Flag(),
+        "Whether a change must say by If-Match which version it is of; without it gets a 428.",
+    )
+    idempotency_seconds: int = _key(
+        86_400,
+        "IDEMPOTENCY_SECONDS",
+        Whole(1, 31_536_000),
+        "How long an answer is kept for the Idempotency-Key that it was asked with.",
+        "seconds",
+    )
     rows: str = _key("tuple", "ROWS", Choice(("tuple", "dict")), "What cursors give for a row.")
     metrics: bool = _key(
         True,
@@ -317,6 +337,55 @@ class ServerSettings:
         "POOL_PAGE",
         Flag(),
         "Whether /pool shows who has which connection; unset: with the embedded database only.",
+    )
+
+
+@dataclass(frozen=True)
+class JwtSettings:
+    """Whose bearer tokens are taken; none without JWKS."""
+
+    jwks: str | None = _key(
+        None,
+        "JWKS",
+        KeySetSource(),
+        "The public keys of the tokens' issuer, a JSON Web Key Set; unset: no bearer token is taken.",
+    )
+    issuer: str | None = _key(
+        None, "ISSUER", Text(), "The claim iss that a token must have; required with JWKS."
+    )
+    audience: str | None = _key(
+        None, "AUDIENCE", Text(), "The claim aud that a token must have; required with JWKS."
+    )
+    owner: str = _key("sub", "OWNER", Text(), "The claim that names the owner whose data a token opens.")
+    scope: str = _key("scope", "SCOPE", Text(), "The claim with the scopes: read, write or admin.")
+    leeway: float = _key(
+        10.0, "LEEWAY", Number(0, 300), "How far the issuer's clock may be from ours.", "seconds"
+    )
+
+
+@dataclass(frozen=True)
+class BulkSettings:
+    """Requests whose body is too large for memory: those of operations that the spec marks so."""
+
+    max_body: int = _key(
+        256 * 1_048_576,
+        "MAX_BODY",
+        Whole(0, 64 * GIB),
+        "A larger body of such a request gets a 413.",
+        "bytes",
+    )
+    deadline: float = _key(
+        120.0,
+        "DEADLINE",
+        Number(0, DAY),
+        "Such a request is answered within this time of the end of its body, or with a 504; 0: no bound.",
+        "seconds",
+    )
+    folder: Path | None = _key(  # noqa: RUF009 - it makes a field
+        None,
+        "FOLDER",
+        Folder(),
+        "Where their bodies are while they last; unset: where the system has its temporary files.",
     )
 
 
@@ -390,6 +459,8 @@ class Settings:
     pool: PoolSettings = PoolSettings()
     cors: CorsSettings = CorsSettings()
     server: ServerSettings = ServerSettings()
+    jwt: JwtSettings = JwtSettings()
+    bulk: BulkSettings = BulkSettings()
     limits: LimitSettings = LimitSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     source: Path | None = None
@@ -423,6 +494,8 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "POOL": PoolSettings,
         "CORS": CorsSettings,
         "SERVER": ServerSettings,
+        "JWT": JwtSettings,
+        "BULK": BulkSettings,
         "LIMITS": LimitSettings,
         "EMBEDDED": EmbeddedSettings,
     }

@@ -3,8 +3,8 @@
 from flask import Response, g
 
 from swagger_server import paging
+from swagger_server.key_store import list_keys, revoke_key
 from swagger_server.problems import NotFound
-from swagger_server.security.store import list_keys, revoke_key
 
 
 def search(user: str, limit: int, cursor: str | None = None) -> Response:

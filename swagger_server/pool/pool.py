@@ -75,7 +75,11 @@ class ConnectionPool:
         forking.renew_after_fork(self)
         if self.minconn:
             self._start()
-            self._opener.settled.wait(FIRST_WAIT)
+            try:
+                self._opener.settled.wait(FIRST_WAIT)
+            except BaseException:
+                self.closeall()  # interrupted: nobody has this pool, who could
+                raise
 
     def __repr__(self) -> str:
         return f"<ConnectionPool {self.options.name!r}: {self._numbers()}>"

@@ -5,8 +5,22 @@ controller takes the owner as `user`, or all of it as `token_info`. Knows the da
 what the API is about.
 """
 
+from collections.abc import Mapping
+
+from flask import Flask
+
+from swagger_server.config import JwtSettings
+from swagger_server.security import bearer, scopes
 from swagger_server.security.api_keys import check_api_key
 from swagger_server.security.bearer import check_bearer
-from swagger_server.security.scopes import SCOPES, install
 
-__all__ = ["SCOPES", "check_api_key", "check_bearer", "install"]
+__all__ = ["check_api_key", "check_bearer", "install"]
+
+
+def install(app: Flask, required: Mapping[str, str], tokens: JwtSettings) -> None:
+    """Have the app's operations ask for these scopes, by operationId, where it is not the method that decides.
+
+    Raises ConnexionException for a scope that there is not. Connects to nothing.
+    """
+    scopes.install(app, required)
+    bearer.install(app, tokens)

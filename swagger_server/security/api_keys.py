@@ -1,25 +1,18 @@
-"""The header X-API-Key: what a key looks like, and whether the request may go on with it.
+"""The header X-API-Key: whether the request may go on with that key.
 
 Every request asks the database, so that a key that was revoked a moment ago is refused.
 """
 
 import logging
-import re
-import secrets
 from typing import Any
 
 import psycopg2
 
 from swagger_server import db, under_way
+from swagger_server.key_store import Found, can_be_key, find_key, note_use
 from swagger_server.security.scopes import require_scope, unauthorized
-from swagger_server.security.store import Found, find_key, note_use
 
 log = logging.getLogger(__name__)
-
-_PREFIX = "sws_"
-"""By which people, and programs that search for secrets, know a key when they see one."""
-
-_SHAPE = re.compile(rf"{_PREFIX}[A-Za-z0-9_-]{{43}}")
 
 _ATTEMPTS = 8
 """How often a look-up is tried at most whose connection dies under it."""
@@ -28,18 +21,13 @@ _NOTING_PATIENCE = 0.1
 """Seconds to wait for a connection on which the use of a key is noted; the next request can do that as well."""
 
 
-def new_key() -> str:
-    """A key with 256 random bits."""
-    return _PREFIX + secrets.token_urlsafe(32)
-
-
 def check_api_key(key: str) -> dict[str, Any]:
     """Whose key it is: `sub`, `scopes`, and the key's id as `key_id`.
 
     Problem 401 for a key that is unknown, expired or revoked, 403 for one whose scopes do not suffice; the pool's and
     psycopg2's errors where the database cannot be asked.
     """
-    found = _look_up(key) if _SHAPE.fullmatch(key) else None
+    found = _look_up(key) if can_be_key(key) else None
     if found is None:
         raise unauthorized("This API key is not known.")
     if found.is_revoked or found.is_expired:

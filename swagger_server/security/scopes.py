@@ -7,12 +7,8 @@ from connexion.exceptions import ConnexionException
 from flask import Flask
 
 from swagger_server import under_way
+from swagger_server.key_store import ADMIN, READ, SCOPES, WRITE
 from swagger_server.problems import Problem
-
-READ, WRITE, ADMIN = "read", "write", "admin"
-
-SCOPES = (READ, WRITE, ADMIN)
-"""All there are. `admin` holds the two others; it is one owner's like them, and opens nobody else's."""
 
 _EXTENSION = "swagger_server.security.scopes"
 

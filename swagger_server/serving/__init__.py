@@ -7,16 +7,11 @@ Must not know: the database, the settings, or what the API is about.
 """
 
 from swagger_server.serving.application import Application
-from swagger_server.serving.connexion_app import connexion_handler
-from swagger_server.serving.messages import (
-    BodyIncomplete,
-    BodyTooLarge,
-    Handler,
-    OutOfTime,
-    Request,
-    Response,
-    ServerBusy,
-)
+from swagger_server.serving.body_faults import BodyIncomplete, BodyStalled, BodyTooLarge, NoRoomForBody
+from swagger_server.serving.connexion_app import ConnexionHandler, connexion_handler
+from swagger_server.serving.large_bodies import LargeBodies
+from swagger_server.serving.messages import Handler, OutOfTime, Request, Response, ServerBusy
+from swagger_server.serving.schemas import CompiledSchema, Fault, compile_schema
 from swagger_server.serving.validators import JSON_DEPTH, VALIDATORS, validators
 
 __all__ = [
@@ -24,12 +19,19 @@ __all__ = [
     "VALIDATORS",
     "Application",
     "BodyIncomplete",
+    "BodyStalled",
     "BodyTooLarge",
+    "CompiledSchema",
+    "ConnexionHandler",
+    "Fault",
     "Handler",
+    "LargeBodies",
+    "NoRoomForBody",
     "OutOfTime",
     "Request",
     "Response",
     "ServerBusy",
+    "compile_schema",
     "connexion_handler",
     "validators",
 ]

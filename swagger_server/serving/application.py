@@ -15,15 +15,11 @@ from typing import Any
 
 from swagger_server import under_way
 from swagger_server.serving import translate
+from swagger_server.serving.body_faults import BodyIncomplete, BodyStalled, BodyTooLarge
 from swagger_server.serving.deadlines import Deadlines
 from swagger_server.serving.job import Client, Receive, RequestJob
-from swagger_server.serving.messages import (
-    BodyIncomplete,
-    BodyTooLarge,
-    Handler,
-    Request,
-    Response,
-)
+from swagger_server.serving.large_bodies import LargeBodies
+from swagger_server.serving.messages import Handler, Request, Response
 from swagger_server.serving.reasons import status_line
 from swagger_server.serving.stream import Stream
 from swagger_server.serving.threads import RequestThreads
@@ -42,7 +38,8 @@ class Application:
 
     `threads` is how many requests an ASGI worker runs at once; one that has waited for a thread for
     more than `max_wait` seconds reaches the handler with `refusal` set to ServerBusy, and one whose
-    body is longer than `max_body` bytes with BodyTooLarge. A request that is not answered within
+    body is longer than `max_body` bytes with BodyTooLarge. `large_bodies` are those that this does not hold for: they
+    are not kept in memory. A request that is not answered within
     `deadline` seconds (0: no limit) of its arrival has its work cancelled. `immediate` answers the paths that must not
     wait for a thread (it must not block), `apart` are those that have two threads of their own, so that they are
     answered while all others are taken. `on_start` and `on_stop` run once in each worker process:
@@ -58,6 +55,7 @@ class Application:
         max_wait: float = 5.0,
         deadline: float = 0.0,
         max_body: int = 1_048_576,
+        large_bodies: LargeBodies | None = None,
         immediate: Mapping[str, Handler] | None = None,
         apart: Collection[str] = (),
         on_start: Callable[[], None] = lambda: None,
@@ -68,6 +66,7 @@ class Application:
         self._max_wait = max_wait
         self._deadlines = Deadlines(deadline)
         self._max_body = max_body
+        self._large_bodies = large_bodies
         self._immediate = dict(immediate or {})
         self._apart = frozenset(apart)
         self._special = self._apart.union(self._immediate)
@@ -110,12 +109,40 @@ class Application:
     def _read_wsgi(self, environ: Environ) -> Request:
         body, refusal = b"", None
         if _has_body(environ):
+            large = self._large_bodies
+            if large is not None and large.wants(environ["REQUEST_METHOD"], translate.path_in_app(environ)):
+                return self._read_large(environ, large)
             body = environ["wsgi.input"].read(self._max_body + 1)
             refusal = self._refusal(body, environ.get("CONTENT_LENGTH"))
         if refusal is not None:
             body = b""
         translate.set_body(environ, body)
         return Request(translate.scope_from_environ(environ), body, refusal, environ)
+
+    def _read_large(self, environ: Environ, large: LargeBodies) -> Request:
+        request = Request(translate.scope_from_environ(environ), environ=environ)
+        self._admit(request)
+        if request.refusal is None:
+            large.read(request, environ["wsgi.input"])
+        if request.spool is None:
+            translate.set_body(environ, b"")
+        else:
+            translate.set_input(environ, request.spool.file, request.spool.size)
+        # With the length as it is known now.
+        request.replace(environ, translate.scope_from_environ(environ))
+        return request
+
+    def _admit(self, request: Request) -> Response:
+        """Have a request looked at whose body is large, and not read yet; the answer is that it is to be sent."""
+        assert self._large_bodies is not None
+        under_way.current.set(request)
+        self._deadlines.begin(request)
+        try:
+            self._large_bodies.admit(request)
+        finally:
+            self._deadlines.end(request)
+            request.drop_environ()
+        return Response(100, [], [])
 
     def _refusal(self, body: bytes, announced: str | None) -> Exception | None:
         if len(body) > self._max_body:
@@ -128,6 +155,8 @@ class Application:
     def answer(self, request: Request) -> Response:
         """What the handler answers, or a bare 500; called on the thread that has the request."""
         handler = self._immediate.get(request.path, self.handler)
+        if request.spool is not None:
+            handler = _closing_the_spool(handler)
         under_way.current.set(request)
         self._deadlines.begin(request)
         try:
@@ -157,7 +186,11 @@ class Application:
             return
         job = _AwaitedJob(self.answer, request, receive)
         try:
-            await self.send(await self._response(job), job, send)
+            response = await self._response(job)
+            if _holds_body_back(request):
+                # Of what its client sends next nobody could tell whether it is the body or another request.
+                response.set_header("connection", "close")
+            await self.send(response, job, send)
         finally:
             job.forget_client()
 
@@ -165,13 +198,26 @@ class Application:
         if not may_have_body(scope):
             return bodiless_request(scope)
         scope = _in_memory(scope)
+        large = self._large_bodies
+        if large is not None and large.wants(scope["method"], _path_in_app(scope)):
+            return await self._receive_large(scope, receive, large)
         body = await self._read_body(receive)
         if body is None:
             return None
         refusal = BodyTooLarge(self._max_body) if len(body) > self._max_body else None
         body = b"" if refusal else body
-        scope["headers"] = _with_length(scope["headers"], body)
+        scope["headers"] = _with_length(scope["headers"], len(body))
         return Request(scope, body, refusal)
+
+    async def _receive_large(self, scope: Scope, receive: Receive, large: LargeBodies) -> Request | None:
+        request = Request(scope)
+        await self._response(_AwaitedJob(self._admit, request, _nothing_comes))
+        if request.refusal is None and not await large.receive(request, receive):
+            return None
+        request.set_headers(
+            _with_length(scope["headers"], 0 if request.spool is None else request.spool.size)
+        )
+        return request
 
     async def _read_body(self, receive: Receive) -> bytes | None:
         """The body, of which no more is read once it is too large; None where the client has gone."""
@@ -337,6 +383,29 @@ class _Body:
             under_way.current.set(None)
 
 
+def _closing_the_spool(handler: Handler) -> Handler:
+    """The handler, for a request with a spool, which is needed until its answer has ended."""
+
+    def handle(request: Request) -> Response:
+        response = handler(request)
+        spool, close = request.spool, response.close
+        assert spool is not None
+        if response.whole is not None:
+            spool.close()
+            return response
+
+        def close_both() -> None:
+            try:
+                close()
+            finally:
+                spool.close()
+
+        response.close = close_both
+        return response
+
+    return handle
+
+
 def _has_body(environ: Environ) -> bool:
     return bool(environ.get("CONTENT_LENGTH", "0") not in ("", "0") or environ.get("HTTP_TRANSFER_ENCODING"))
 
@@ -364,9 +433,27 @@ def _in_memory(scope: Scope) -> Scope:
     return {**scope, "path": translate.origin_form(scope["path"]), "asgi": translate.IN_MEMORY}
 
 
-def _with_length(headers: list[tuple[bytes, bytes]], body: bytes) -> list[tuple[bytes, bytes]]:
-    """The headers for a body that is in memory: its length, and no word of chunks."""
+def _with_length(headers: list[tuple[bytes, bytes]], length: int) -> list[tuple[bytes, bytes]]:
+    """The headers for a body that has been read: its length, and no word of chunks."""
     kept = [pair for pair in headers if pair[0] not in _ANNOUNCING]
-    if not body and len(kept) == len(headers):
+    if not length and len(kept) == len(headers):
         return headers
-    return [*kept, (b"content-length", b"%d" % len(body))]
+    return [*kept, (b"content-length", b"%d" % length)]
+
+
+def _path_in_app(scope: Scope) -> str:
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path.removeprefix(root) if root else path
+
+
+def _holds_body_back(request: Request) -> bool:
+    """Whether a client that is refused may have kept its body: it asked first, or sent no more of it."""
+    refusal = request.refusal
+    return refusal is not None and (isinstance(refusal, BodyStalled) or request.header("expect") is not None)
+
+
+async def _nothing_comes() -> Mapping[str, Any]:
+    """In the place of `receive`, which would tell the client to send its body."""
+    nothing: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+    return await nothing

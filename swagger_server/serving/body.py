@@ -1,4 +1,4 @@
-"""A JSON body as one operation wants it, checked before the controller sees it."""
+"""A request's body as one operation wants it: JSON, checked before the controller sees it, or a file for it to read."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import flask
-from connexion.exceptions import BadRequestProblem
+from connexion.datastructures import MediaTypeDict
+from connexion.exceptions import BadRequestProblem, UnsupportedMediaTypeProblem
 from connexion.operations import OpenAPIOperation
-from connexion.utils import is_json_mimetype, is_null, is_nullable
+from connexion.utils import is_json_mimetype, is_null, is_nullable, split_content_type
 from connexion.validators import JSONRequestBodyValidator
 
+from swagger_server.serving.large_bodies import is_spooled
 from swagger_server.serving.messages import Request
 from swagger_server.serving.schemas import CompiledSchema, compile_schema
 from swagger_server.serving.validators import JSON_DEPTH, StrictJsonBody, parse_json
@@ -37,9 +39,9 @@ class JsonBody:
         """Whether this is a body to be checked here: there is one, and it says that it is of this type."""
         return bool(request.body) and request.header("content-type") in self.content_types
 
-    def check(self, raw: bytes) -> None:
+    def check(self, request: Request) -> None:
         """BadRequestProblem for what is not JSON, or not what the schema asks for."""
-        value = parse_json(raw, _ENCODING, self.depth)
+        value = parse_json(request.body, _ENCODING, self.depth)
         if value is None:
             if self.may_be_null:
                 return
@@ -56,8 +58,39 @@ class JsonBody:
         return deepcopy(self.default) if value is None else value
 
 
-def compile_body(operation: OpenAPIOperation, validators: Mapping[str, Any]) -> JsonBody | None:
+@dataclass(frozen=True, slots=True)
+class SpooledBody:
+    """A body that the controller reads itself, from `flask.request.stream`, which can be sought in.
+
+    Nothing of it is checked but that it is there, where it is required, and of a type that the operation takes.
+    """
+
+    content_types: Mapping[str, None]
+    is_required: bool
+
+    def takes(self, request: Request) -> bool:  # noqa: ARG002
+        """Any request is answered here."""
+        return True
+
+    def check_type(self, request: Request) -> None:
+        """UnsupportedMediaTypeProblem for another type; what says nothing of its type is taken."""
+        kind, _ = split_content_type(request.header("content-type"))
+        expected = list(self.content_types)
+        if expected and kind is not None and kind.strip().lower() not in self.content_types:
+            raise UnsupportedMediaTypeProblem(detail=f"Invalid Content-type ({kind}), expected {expected}")
+
+    def check(self, request: Request) -> None:
+        """As `check_type`; BadRequestProblem where there is no body, and one is required."""
+        self.check_type(request)
+        if self.is_required and request.spool is None and not request.body:
+            raise BadRequestProblem("RequestBody is required")
+
+
+def compile_body(operation: OpenAPIOperation, validators: Mapping[str, Any]) -> JsonBody | SpooledBody | None:
     """The body of `operation`, or None where it takes none, or another than JSON, or checks it in its own way."""
+    if is_spooled(operation._operation):
+        types = MediaTypeDict((kind.lower(), None) for kind in operation.consumes)
+        return SpooledBody(types, bool(operation.request_body.get("required")))
     if len(operation.consumes) != 1 or not is_json_mimetype(operation.consumes[0]):
         return None
     kind = operation.consumes[0]

@@ -31,7 +31,7 @@ from starlette.routing import Mount
 from starlette.routing import Route as StarletteRoute
 from werkzeug.routing import Rule
 
-from swagger_server.serving.body import compile_body
+from swagger_server.serving.body import SpooledBody, compile_body
 from swagger_server.serving.flask_side import FlaskSide
 from swagger_server.serving.operation import Controller, Operation
 from swagger_server.serving.parameters import compile_parameters
@@ -135,6 +135,8 @@ class _Compiler:
         body = compile_body(described, validated._validator_map["body"])
         if parameters is None or (body is None and described.is_request_body_defined):
             return None
+        if isinstance(body, SpooledBody) and controller.body_argument is not None:
+            return None  # it wants the body in memory all the same, which is what Connexion gives
         return Operation(
             operation_id=view.operation_id,
             base_path=base_path,

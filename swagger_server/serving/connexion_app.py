@@ -19,7 +19,9 @@ from swagger_server.serving.compiling import compile_operations
 from swagger_server.serving.error_handlers import ErrorHandlers, on_this_thread
 from swagger_server.serving.exchange import Exchange
 from swagger_server.serving.flask_side import as_response
-from swagger_server.serving.messages import Handler, Request, Response
+from swagger_server.serving.large_bodies import Wants, spooled_operations
+from swagger_server.serving.messages import Request, Response
+from swagger_server.serving.operation import Operation
 from swagger_server.serving.stepping import run_now, run_on_event_loop
 from swagger_server.serving.suspending import suspending_paths
 from swagger_server.serving.translate import Scope
@@ -37,7 +39,7 @@ def connexion_handler(
     *,
     retry: Retry = lambda _request, _exc, _attempt: False,
     raise_errors: bool = False,
-) -> Handler:
+) -> "ConnexionHandler":
     """A handler that runs `app`; call it once all APIs, hooks and error handlers are added.
 
     Builds everything at once, so an invalid spec or a missing controller raises here and not on the
@@ -45,10 +47,12 @@ def connexion_handler(
     again: nothing of the answer has been sent at that point. With `raise_errors` the handler raises what went
     wrong, instead of answering what the app's error handlers make of it.
     """
-    return _Handler(app, retry, raise_errors).handle
+    return ConnexionHandler(app, retry, raise_errors)
 
 
-class _Handler:
+class ConnexionHandler:
+    """A Connexion app as a handler."""
+
     def __init__(self, app: connexion.FlaskApp, retry: Retry, raise_errors: bool) -> None:
         middleware = app.middleware
         self._retry = retry
@@ -61,7 +65,22 @@ class _Handler:
         self._middleware = middleware
         self._flask_app = app.app
 
-    def handle(self, request: Request) -> Response:
+    @property
+    def spools(self) -> Wants | None:
+        """Which requests are for operations whose body is not to be kept in memory; None for no request at all."""
+        return spooled_operations((_base_path(api), api.specification) for api in self._middleware.apis)
+
+    def admit(self, request: Request) -> None:
+        """Check what can be checked of a request before its body is read: who is calling, parameters, content type.
+
+        Raises what the request is to be refused for. One that Connexion's middleware answers is not checked.
+        """
+        found = self._find(request)
+        if found is not None:
+            operation, path_values = found
+            operation.admit(request, path_values)
+
+    def __call__(self, request: Request) -> Response:
         try:
             return self._answer(request)
         except Exception as exc:
@@ -70,14 +89,17 @@ class _Handler:
             return self._errors.answer(request, exc)
 
     def _answer(self, request: Request) -> Response:
-        request.scope["app"] = self._middleware
-        request.app = self._flask_app
-        found = self._operations.find(request.method, request.path_in_app)
+        found = self._find(request)
         if found is None or not found[0].takes(request):
             return self._pass_through(request)
         operation, path_values = found
         values = operation.check(request, path_values)
         return _until_done(lambda: operation.answer(request, path_values, values), request, self._retry)
+
+    def _find(self, request: Request) -> tuple[Operation, dict[str, Any]] | None:
+        request.scope["app"] = self._middleware
+        request.app = self._flask_app
+        return self._operations.find(request.method, request.path_in_app)
 
     def _pass_through(self, request: Request) -> Response:
         assert request.environ  # made of the scope as it came: the middleware changes it
@@ -88,6 +110,11 @@ class _Handler:
         else:
             run_now(run)
         return exchange.response()
+
+
+def _base_path(api: Any) -> str:
+    base: str = api.base_path if api.base_path is not None else api.specification.base_path
+    return base.rstrip("/")
 
 
 def _take_error_handlers(
@@ -133,12 +160,15 @@ class _FlaskEnd:
         if scope["type"] != "http":
             return
         exchange = Exchange.of(scope)
-        body = await _read(receive)
-        request = exchange.request
+        request, spool = exchange.request, exchange.request.spool
+        body = await _read(receive) if spool is None else b""
 
         def call() -> Response:
             environ = {**request.environ, "asgi.scope": scope}
-            translate.set_body(environ, body)
+            if spool is None:
+                translate.set_body(environ, body)
+            else:
+                spool.rewind()
             return as_response(self.app, environ)
 
         response = _until_done(call, request, self._retry)

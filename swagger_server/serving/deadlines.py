@@ -10,7 +10,10 @@ _ROUND = 0.1
 
 
 class Deadlines:
-    """Gives each request `seconds` (0: no limit) from its arrival; one thread looks after all of them."""
+    """Gives each request `seconds` (0: no limit) from its arrival, or the time that it is allowed itself.
+
+    One thread looks after all of them.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -19,15 +22,16 @@ class Deadlines:
 
     def begin(self, request: Request) -> None:
         """Watch the request until `end`. What it still does after that (a stream) has no limit."""
-        if self._seconds:
-            request.cancellation.deadline = request.arrived + self._seconds
+        seconds = self._seconds if request.time_allowed is None else request.time_allowed
+        if seconds:
+            request.cancellation.deadline = request.arrived + seconds
             self._under_way[id(request)] = request
             if self._watch is None or not self._watch.is_alive():
                 self._start_watch()
 
     def end(self, request: Request) -> None:
         """The request is answered."""
-        if self._seconds:
+        if request.cancellation.deadline is not None:
             self._under_way.pop(id(request), None)
             request.cancellation.deadline = None
 

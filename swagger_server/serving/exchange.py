@@ -4,16 +4,30 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from swagger_server.serving.messages import Request, Response
+from swagger_server.serving.spool import Spool
 from swagger_server.serving.translate import Scope
 
 _KEY = "swagger_server.exchange"
 """The scope's extension under which the far end of the stack finds the request it works for."""
 
+_PIECE = 262_144
+"""Bytes of a file that are given at a time."""
+
 
 class Exchange:
-    """Gives an application the request, whose body is in memory, and keeps what it answers."""
+    """Gives an application the request, whose body has come, and keeps what it answers."""
 
-    __slots__ = ("_body_given", "_headers", "_sent", "_status", "close", "error", "flask_body", "request")
+    __slots__ = (
+        "_body_given",
+        "_headers",
+        "_position",
+        "_sent",
+        "_status",
+        "close",
+        "error",
+        "flask_body",
+        "request",
+    )
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -25,6 +39,7 @@ class Exchange:
         self._headers: list[tuple[str, str]] = []
         self._sent: list[bytes] = []
         self._body_given = False
+        self._position = 0
 
     @classmethod
     def of(cls, scope: Scope) -> "Exchange":
@@ -39,11 +54,22 @@ class Exchange:
         await app(scope, self.receive, self.send)
 
     async def receive(self) -> MutableMapping[str, Any]:
-        """ASGI's receive: all of the body at once."""
+        """ASGI's receive: all of the body at once, or, where it is in a file, piece by piece."""
         if self._body_given:
             return {"type": "http.disconnect"}
         self._body_given = True
-        return {"type": "http.request", "body": self.request.body, "more_body": False}
+        if self.request.spool is None:
+            return {"type": "http.request", "body": self.request.body, "more_body": False}
+        return self._piece_of(self.request.spool)
+
+    def _piece_of(self, spool: Spool) -> MutableMapping[str, Any]:
+        if not self._position:
+            spool.rewind()
+        piece = spool.file.read(_PIECE)
+        self._position += len(piece)
+        more = self._position < spool.size
+        self._body_given = not more
+        return {"type": "http.request", "body": piece, "more_body": more}
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
         """ASGI's send."""

@@ -5,23 +5,9 @@ from time import monotonic
 from typing import Any
 
 from swagger_server.serving import translate
+from swagger_server.serving.spool import Spool
 from swagger_server.serving.translate import Environ, Scope
 from swagger_server.under_way import ENVIRON_KEY, UnderWay
-
-
-class BodyTooLarge(Exception):
-    """The request's body is longer than the `limit`, in bytes; the rest of it is not read."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"The request body is larger than {limit} bytes.")
-        self.limit = limit
-
-
-class BodyIncomplete(Exception):
-    """The client announced a longer body than it sent."""
-
-    def __init__(self) -> None:
-        super().__init__("The request body ended before its announced length.")
 
 
 class OutOfTime(Exception):
@@ -42,11 +28,13 @@ class ServerBusy(Exception):
 class Request(UnderWay):
     """A whole request. `scope` is ASGI's view of it and `environ` WSGI's; `body` is read already.
 
-    `arrived` is by time.monotonic(). `refusal` is what the serving layer found wrong before any handler
-    ran (BodyTooLarge, ServerBusy): the handler turns it into an answer in the shape of its other errors.
+    `arrived` is by time.monotonic(). A body too large for memory is in `spool`, and `body` is empty. `time_allowed`
+    is how many seconds there are for the answer, None where that is as for all others. `refusal` is what the serving
+    layer found wrong before any handler ran (BodyTooLarge, ServerBusy): the handler turns it into an answer in the
+    shape of its other errors.
     """
 
-    __slots__ = ("_by_name", "_environ", "arrived", "body", "refusal", "scope")
+    __slots__ = ("_by_name", "_environ", "arrived", "body", "refusal", "scope", "spool", "time_allowed")
 
     def __init__(
         self,
@@ -60,6 +48,8 @@ class Request(UnderWay):
         self.scope = scope
         self.body = body
         self.refusal = refusal
+        self.spool: Spool | None = None
+        self.time_allowed: float | None = None
         self.arrived = monotonic()
         self._by_name: dict[str, str] | None = None
         self._environ = environ
@@ -71,8 +61,16 @@ class Request(UnderWay):
         """WSGI's view; of the scope as it is at the first look, where the server has given none."""
         if self._environ is None:
             self._environ = translate.environ_from_scope(self.scope, self.body)
+            if self.spool is not None:
+                translate.set_input(self._environ, self.spool.file, self.spool.size)
             self._environ[ENVIRON_KEY] = self
         return self._environ
+
+    def take_spool(self, spool: Spool, time_allowed: float) -> None:
+        """The body has come, and with it the whole request: it has `time_allowed` seconds from now."""
+        self.spool = spool
+        self.time_allowed = time_allowed
+        self.arrived = monotonic()
 
     def drop_environ(self) -> None:
         """Let go of it: it refers to the request, and both would wait for the garbage collector."""
@@ -106,12 +104,15 @@ class Request(UnderWay):
             self._by_name = _joined(self.scope["headers"])
         return self._by_name.get(name)
 
+    def set_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Have the request be one with these headers, before there is an environ."""
+        self.scope["headers"], self._by_name = headers, None
+
     def remove_headers(self, *names: str) -> None:
         """Have the request handled as if it had no such headers; the names are in lower case."""
-        self.scope["headers"] = [
-            pair for pair in self.scope["headers"] if pair[0].decode("latin-1").lower() not in names
-        ]
-        self._by_name = None
+        self.set_headers(
+            [pair for pair in self.scope["headers"] if pair[0].decode("latin-1").lower() not in names]
+        )
         if self._environ is not None:
             for name in names:
                 self._environ.pop(translate.environ_key(name), None)

@@ -14,14 +14,16 @@ from connexion.lifecycle import ConnexionRequest
 from werkzeug.routing import Rule
 from werkzeug.sansio.response import Response as FlaskResponse
 
-from swagger_server.serving.body import JsonBody
+from swagger_server.serving.body import JsonBody, SpooledBody
 from swagger_server.serving.exchange import Exchange
 from swagger_server.serving.flask_side import FlaskSide
 from swagger_server.serving.messages import Request, Response
 from swagger_server.serving.parameters import Parameters
 from swagger_server.serving.stepping import run_now
+from swagger_server.serving.translate import Environ
 
 Verify = Callable[[ConnexionRequest], Coroutine[Any, Any, None]]
+Body = JsonBody | SpooledBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +38,14 @@ class Controller:
     finish: Callable[[Any], Any]
     """Makes a Flask response of what it returns."""
 
-    def call(self, values: dict[str, Any], context: Mapping[str, Any], body: JsonBody | None) -> Any:
+    def call(self, values: dict[str, Any], context: Mapping[str, Any], body: Body | None) -> Any:
         """The response to a request with these parameters; `context` is what the security functions told."""
         for name, value in context.items():
             if name in self.arguments:
                 values[name] = value
         if CONTEXT_NAME in self.arguments:
             values[CONTEXT_NAME] = context
-        if body is not None and self.body_argument is not None:
+        if isinstance(body, JsonBody) and self.body_argument is not None:
             values[self.body_argument] = body.for_controller()
         answer = self.function(**values)
         return answer if isinstance(answer, FlaskResponse) else self.finish(answer)
@@ -59,7 +61,7 @@ class Operation:
     """Connexion's description of it, as `connexion.operation` shows it."""
     verify: Verify | None
     parameters: Parameters
-    body: JsonBody | None
+    body: Body | None
     controller: Controller
     rule: Rule
     flask: FlaskSide
@@ -75,29 +77,46 @@ class Operation:
 
         Raises what security functions raise, and connexion.exceptions.BadRequestProblem.
         """
+        values = self._check_head(request, path_values)
+        if self.body is not None:
+            self.body.check(request)
+        scope = request.scope
+        _context.set(scope["extensions"].get("connexion_context", {}))
+        _operation.set(self.described)
+        _receive.set(Exchange(request).receive)
+        _scope.set(scope)
+        return values
+
+    def admit(self, request: Request, path_values: dict[str, Any]) -> None:
+        """Check what `check` does, as far as that can be done without the body; raises the same."""
+        self._check_head(request, path_values)
+        if isinstance(self.body, SpooledBody):
+            self.body.check_type(request)
+
+    def _check_head(self, request: Request, path_values: dict[str, Any]) -> dict[str, Any]:
         scope = request.scope
         extensions = scope.setdefault("extensions", {})
         scope.setdefault("path_params", {}).update(path_values)
         extensions["connexion_routing"] = {"api_base_path": self.base_path, "operation_id": self.operation_id}
         if self.verify is not None:
             run_now(self.verify(ConnexionRequest(scope)))
-        values = self.parameters(path_values, request)
-        if self.body is not None:
-            self.body.check(request.body)
-        _context.set(extensions.get("connexion_context", {}))
-        _operation.set(self.described)
-        _receive.set(Exchange(request).receive)
-        _scope.set(scope)
-        return values
+        return self.parameters(path_values, request)
 
     def answer(self, request: Request, path_values: dict[str, Any], values: dict[str, Any]) -> Response:
         """What the controller answers; raises what it and Flask's error handlers leave unhandled."""
         return self.flask.run(
-            lambda: {**request.environ, "asgi.scope": request.scope},
+            lambda: _environ_of(request),
             self.rule,
             dict(path_values),
             lambda: self.controller.call(dict(values), _context.get(), self.body),
         )
+
+
+def _environ_of(request: Request) -> Environ:
+    """A copy of the environ, whose body is to be read from its beginning, also where that was done before."""
+    environ = {**request.environ, "asgi.scope": request.scope}
+    environ["wsgi.input"].seek(0)
+    return environ
 
 
 @functools.lru_cache(maxsize=256)

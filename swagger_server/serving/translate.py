@@ -8,7 +8,7 @@ import functools
 import io
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
 Environ = dict[str, Any]
@@ -69,11 +69,21 @@ def _add_headers(environ: Environ, scope: Scope) -> None:
 
 def set_body(environ: Environ, body: bytes) -> None:
     """Make `body` the environ's input. Its length is known now, also if it came in chunks."""
-    environ["wsgi.input"] = io.BytesIO(body)
+    set_input(environ, io.BytesIO(body), len(body))
+
+
+def set_input(environ: Environ, source: IO[bytes], length: int) -> None:
+    """The same for a body that is read from `source`."""
+    environ["wsgi.input"] = source
     environ["wsgi.input_terminated"] = True
-    if body or "CONTENT_LENGTH" in environ or environ.pop("HTTP_TRANSFER_ENCODING", None):
-        environ["CONTENT_LENGTH"] = str(len(body))
+    if length or "CONTENT_LENGTH" in environ or environ.pop("HTTP_TRANSFER_ENCODING", None):
+        environ["CONTENT_LENGTH"] = str(length)
     environ.pop("HTTP_TRANSFER_ENCODING", None)
+
+
+def path_in_app(environ: Environ) -> str:
+    """The path below the one that the application is mounted at."""
+    return _text(environ.get("PATH_INFO", ""))
 
 
 def scope_from_environ(environ: Environ) -> Scope:

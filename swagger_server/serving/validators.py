@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from connexion.datastructures import MediaTypeDict
 from connexion.exceptions import BadRequestProblem
-from connexion.validators import VALIDATOR_MAP
+from connexion.validators import VALIDATOR_MAP, AbstractRequestBodyValidator
 from connexion.validators.json import JSONRequestBodyValidator
 from jsonschema import Draft4Validator, Draft202012Validator
 
@@ -44,10 +44,20 @@ def parse_json(raw: bytes, encoding: str, depth: int = JSON_DEPTH) -> Any:
         raise BadRequestProblem(detail=f"The request body is not valid JSON: {exc}.") from None
 
 
+class JsonLines(AbstractRequestBodyValidator):  # type: ignore[misc]  # Connexion has no types
+    """A text of many JSON values: to be read line by line by whoever wants it, since it is none as a whole."""
+
+    async def wrap_receive(self, receive: Any, *, scope: Scope) -> tuple[Any, Scope]:
+        """The body as it is."""
+        return receive, scope
+
+
 def validators(json_depth: int = JSON_DEPTH) -> Mapping[str, Any]:
     """For Connexion's `validator_map`: JSON bodies of at most so many levels (0: as many as Python can take)."""
     body = type(StrictJsonBody.__name__, (StrictJsonBody,), {"depth": json_depth})
-    return {"body": MediaTypeDict({**VALIDATOR_MAP["body"], "*/*json": body})}
+    return {
+        "body": MediaTypeDict({**VALIDATOR_MAP["body"], "*/*json": body, "application/x-ndjson": JsonLines})
+    }
 
 
 VALIDATORS = validators()

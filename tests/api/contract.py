@@ -31,7 +31,8 @@ class Contract:
     def check(self, answer: requests.Response) -> None:
         """AssertionError with the reason where the answer is not one that the spec announces."""
         path = urlsplit(answer.url).path.removeprefix(BASE)
-        responses = self.spec["paths"][self.template(path)]["get"]["responses"]
+        method = str(answer.request.method).lower()
+        responses = self.spec["paths"][self.template(path)][method]["responses"]
         assert str(answer.status_code) in responses, f"{answer.status_code} is not in the spec: {answer.text}"
         announced = self.resolved(responses[str(answer.status_code)])
         self._check_headers(announced, answer)

@@ -11,7 +11,7 @@ PASSING = {"next", "utc_offset", "loaded_at", "version"}
 CONTRACT = Contract()
 
 
-@pytest.mark.parametrize("path", CONTRACT.paths())
+@pytest.mark.parametrize("path", CONTRACT.open_paths())
 def test_an_example_can_be_tried_out(api: Api, path: str) -> None:
     operation = CONTRACT.spec["paths"][path]["get"]
     shown = operation["responses"]["200"]["content"]["application/json"]["example"]

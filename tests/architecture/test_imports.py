@@ -12,9 +12,9 @@ FLOORS = [
     {"startup", "gunicorn_settings"},
     {"app", "site", "prepare", "capacity", "compare"},
     {"edge", "health", "controllers", "pool_page"},
-    {"security"},
-    {"problems", "paging", "queries"},
-    {"db", "encoder", "sample", "embedded"},
+    {"idempotency", "paging", "preconditions", "security"},
+    {"problems", "queries"},
+    {"db", "encoder", "key_store", "sample", "embedded"},
     {
         "session",
         "serving",
@@ -29,7 +29,7 @@ FLOORS = [
         "worker_user",
     },
     {"pool", "config", "under_way", "request_id", "paths", "search_key", "prepared", "position"},
-    {"timings", "cancellation", "runtime", "pulse", "our_gunicorn", "allocation"},
+    {"timings", "cancellation", "runtime", "pulse", "our_gunicorn", "courtesy", "records", "allocation"},
 ]
 
 PLACES = {"__main__", "cli", "wsgi", "startup", "gunicorn_settings", "site", "prepare", "paths"} | {
@@ -46,6 +46,7 @@ FOREIGN = {
     "session": {"psycopg2"},
     "prepared": {"psycopg2"},
     "position": {"psycopg2"},
+    "key_store": {"psycopg2"},
 }
 """Modules that may import nothing but the standard library, their own package and these."""
 
@@ -121,3 +122,13 @@ def test_the_foundation_imports_only_what_it_says():
     for module, allowed in FOREIGN.items():
         tops = {name.split(".")[0] for file in modules()[module] for name in imports(file)}
         assert tops - set(sys.stdlib_module_names) - {"swagger_server"} == allowed
+
+
+def test_the_command_line_starts_without_a_web_framework():
+    import subprocess
+    import sys
+
+    loaded = (
+        "import sys, swagger_server.cli; print(sorted({'connexion', 'flask', 'werkzeug'} & set(sys.modules)))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", loaded], cwd=PACKAGE.parent, text=True) == "[]\n"

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from swagger_server.config import (
+    BulkSettings,
     CorsSettings,
     DatabaseSettings,
     EmbeddedSettings,
+    JwtSettings,
     LimitSettings,
     PoolSettings,
     Rate,
@@ -57,6 +59,12 @@ EVERY_KEY: list[tuple[str, str, str, str, Any]] = [
     ),
     ("CORS", "MAX_AGE", "0", "max_age", 0),
     ("CORS", "CREDENTIALS", "yes", "credentials", True),
+    ("JWT", "JWKS", "{file}", "jwks", "{file}"),
+    ("JWT", "ISSUER", "https://login.example", "issuer", "https://login.example"),
+    ("JWT", "AUDIENCE", "places", "audience", "places"),
+    ("JWT", "OWNER", "org_id", "owner", "org_id"),
+    ("JWT", "SCOPE", "permissions", "scope", "permissions"),
+    ("JWT", "LEEWAY", "0", "leeway", 0.0),
     ("SERVER", "LOG_FORMAT", "json", "log_format", "json"),
     ("SERVER", "LOG_LEVEL", "debug", "log_level", "DEBUG"),
     ("SERVER", "STATEMENT_TIMEOUT", "0.25", "statement_timeout", 0.25),
@@ -78,7 +86,13 @@ EVERY_KEY: list[tuple[str, str, str, str, Any]] = [
     ("SERVER", "DEADLINE", "2.5", "deadline", 2.5),
     ("SERVER", "PREPARE", "no", "prepare", False),
     ("SERVER", "RETRY_READS", "no", "retry_reads", False),
+    ("SERVER", "RETRY_WRITES", "no", "retry_writes", False),
+    ("SERVER", "REQUIRE_IF_MATCH", "yes", "require_if_match", True),
+    ("SERVER", "IDEMPOTENCY_SECONDS", "60", "idempotency_seconds", 60),
     ("SERVER", "ROWS", "dict", "rows", "dict"),
+    ("BULK", "MAX_BODY", "2000", "max_body", 2000),
+    ("BULK", "DEADLINE", "33", "deadline", 33.0),
+    ("BULK", "FOLDER", "{folder}", "folder", Path("{folder}")),
     ("EMBEDDED", "DATA", "{folder}", "data", Path("{folder}")),
 ]
 
@@ -121,7 +135,16 @@ def check(settings: Settings, keys: list[tuple[str, str, str, str, Any]]) -> Non
 
 
 def test_the_list_above_has_every_field() -> None:
-    owners = (DatabaseSettings, PoolSettings, CorsSettings, ServerSettings, LimitSettings, EmbeddedSettings)
+    owners = (
+        DatabaseSettings,
+        PoolSettings,
+        CorsSettings,
+        ServerSettings,
+        JwtSettings,
+        BulkSettings,
+        LimitSettings,
+        EmbeddedSettings,
+    )
     named = sorted(field.name for owner in owners for field in fields(owner))
     assert sorted([field for *_, field, _ in EVERY_KEY] + ["name"]) == named
 
@@ -175,6 +198,7 @@ def test_the_example_with_every_key_taken_in_has_the_defaults(tmp_path: Path) ->
     sample = DatabaseSettings(name="default", host="localhost", user="places", dbname="places")
     assert loaded.settings == Settings(databases={"default": sample}, source=ini)
     unset = {
+        "FOLDER",
         "PW",
         "SSLMODE",
         "SSLROOTCERT",
@@ -183,6 +207,9 @@ def test_the_example_with_every_key_taken_in_has_the_defaults(tmp_path: Path) ->
         "TARGET_SESSION_ATTRS",
         "BUDGET_FOLDER",
         "POOL_PAGE",
+        "JWKS",
+        "ISSUER",
+        "AUDIENCE",
         "STORAGE",
         "DATA",
     }

@@ -15,7 +15,7 @@ POOL_KEYS = (
     "MIN, MAX, TIMEOUT, MAX_WAITING, MAX_IDLE, MAX_LIFETIME, OUTAGE_GRACE, QUERY_TIMEOUT, RESET, LEAK_AFTER, BUDGET,"
     " BUDGET_FOLDER"
 )
-SECTIONS = "[POSTGRES], [POOL], [CORS], [SERVER], [LIMITS], [EMBEDDED], [POSTGRES:name]"
+SECTIONS = "[POSTGRES], [POOL], [CORS], [SERVER], [JWT], [BULK], [LIMITS], [EMBEDDED], [POSTGRES:name]"
 NAMES = "lower-case letters, digits and _, a letter first, and not default"
 
 RATE = "a rate such as 100/second or 1000/5minutes (second, minute, hour, day); 0 for none"
@@ -150,6 +150,23 @@ IN_FILE = [
         "[CORS]\nCREDENTIALS = yes",
         "{ini}: [CORS] CREDENTIALS = yes: ORIGINS must then name the origins instead of *",
     ),
+    (
+        "[JWT]\nJWKS = https://login.example/jwks\nISSUER = https://login.example",
+        "{ini}: [JWT] JWKS: [JWT] AUDIENCE must then be set as well",
+    ),
+    (
+        "[JWT]\nJWKS = https://login.example/jwks\nAUDIENCE = places",
+        "{ini}: [JWT] JWKS: [JWT] ISSUER must then be set as well",
+    ),
+    (
+        "[JWT]\nJWKS = ftp://geheim@login.example/jwks",
+        "{ini}: [JWT] JWKS: must be an http or https URL, or the path of a file that can be read",
+    ),
+    (
+        "[JWT]\nJWKS = {folder}/jwks.json",
+        "{ini}: [JWT] JWKS: must be the path of a file that can be read; there is no file '{folder}/jwks.json'",
+    ),
+    ("[JWT]\nLEEWAY = 301", "{ini}: [JWT] LEEWAY = '301': must be a number from 0 to 300 (seconds)"),
     ("[CORS]\nCREDENTIALS = ja", "{ini}: [CORS] CREDENTIALS = 'ja': must be yes or no"),
     (
         "[SERVER]\nLOG_LEVEL = LOUD",

@@ -150,6 +150,25 @@ def test_cities_that_are_no_longer_in_the_set_go(loaded: Database, monkeypatch: 
     ]
 
 
+def test_sites_neither_lose_their_city_nor_hold_up_the_loading(
+    loaded: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = [city for city in _few_cities() if city.id in _capitals()]
+    gone = next(city.id for city in _few_cities() if city.id not in _capitals())
+    add = "INSERT INTO site (owner, name, search_key, city_id, lat, lon) VALUES ('ada', %s, 'x', %s, 1, 2)"
+    loaded.execute(add, ("stored", gone))
+    monkeypatch.setattr(load, "read_cities", lambda _: kept)
+    with closing(loaded.connect()) as writer, writer.cursor() as cur:
+        cur.execute(add, ("being stored", gone))
+        _load(loaded)
+        writer.commit()
+    assert loaded.execute("SELECT count(*) FROM city WHERE id = %s", (gone,)) == [(0,)]
+    assert loaded.execute("SELECT name, city_id, lat, lon FROM site ORDER BY name") == [
+        ("being stored", gone, 1.0, 2.0),
+        ("stored", gone, 1.0, 2.0),
+    ]
+
+
 def test_a_code_may_move_from_one_airport_to_another(loaded: Database) -> None:
     loaded.execute(
         "BEGIN; SET CONSTRAINTS ALL DEFERRED; UPDATE airport SET iata = CASE iata WHEN 'ZRH' THEN 'GVA' "

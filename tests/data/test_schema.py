@@ -7,17 +7,17 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from psycopg2.errors import UndefinedTable
+from psycopg2.errors import InsufficientPrivilege, UndefinedTable
 
 from swagger_server.schema import SCHEMA_VERSION, SchemaError, current_version, migrate
 from tests.support.process import wait_until
-from tests.support.servers import Database
+from tests.support.servers import Database, PrivateServer
 
 WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
 )
 
-ALL = ["0001_api_key.sql", "0001_places.sql"]
+ALL = ["0001_api_key.sql", "0002_idempotency_key.sql", "0001_places.sql", "0002_sites.sql"]
 """What an empty database gets: the service's own files, then the places'."""
 
 
@@ -90,6 +90,36 @@ def test_two_that_start_together_apply_each_file_once(database: Database, tmp_pa
     for thread in threads:
         thread.join(timeout=20)
     assert sorted(applied) == [[], ["0001_a.sql"]]
+
+
+def test_a_role_that_may_not_make_roles_is_told_what_to_ask_for(private_server: PrivateServer) -> None:
+    server = private_server.database()
+    server.execute("CREATE ROLE plain LOGIN")
+    server.execute("CREATE DATABASE shop OWNER plain")
+    plain = Database({**server.connect_kwargs, "user": "plain", "dbname": "shop"})
+    role = "CREATE ROLE swagger_server_sites NOLOGIN"
+    grant = "GRANT swagger_server_sites TO plain"
+    for asked_for, then in ((f"{role}; {grant}", role), (grant, grant)):
+        with closing(plain.connect()) as connection, pytest.raises(InsufficientPrivilege, match=asked_for):
+            migrate(connection)
+        assert plain.execute("SELECT to_regclass('site')") == [(None,)]
+        server.execute(then)
+    with closing(plain.connect()) as connection:
+        assert migrate(connection) == ["0002_sites.sql"]
+    assert plain.execute("SET ROLE swagger_server_sites; SELECT count(*) FROM site") == [(0,)]
+
+
+def test_a_role_that_may_make_roles_needs_nobodys_help(private_server: PrivateServer) -> None:
+    server = private_server.database()
+    server.execute("CREATE ROLE maker LOGIN CREATEROLE")
+    server.execute("CREATE DATABASE shop OWNER maker")
+    server.execute("CREATE DATABASE other OWNER maker")
+    for name in ("shop", "other"):
+        maker = Database({**server.connect_kwargs, "user": "maker", "dbname": name})
+        with closing(maker.connect()) as connection:
+            assert migrate(connection) == ALL
+        sql = "SET ROLE swagger_server_sites; SET request.owner = 'ada'; SELECT count(*) FROM site, city"
+        assert maker.execute(sql) == [(0,)]
 
 
 def test_the_schema_can_be_dumped_and_restored_with_an_empty_search_path(

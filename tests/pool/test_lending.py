@@ -1,6 +1,7 @@
 """Who gets a connection, when, and how many are opened for it."""
 
 import gc
+import signal
 import threading
 import time
 from collections import Counter
@@ -284,3 +285,30 @@ def test_borrowing_more_than_there_are_grows_to_maxconn_and_no_further(
     assert len(sessions(database)) == 5
     for conn in held:
         pool.putconn(conn)
+
+
+def test_a_pool_whose_making_is_interrupted_leaves_nothing_behind(
+    database: Database, through_proxy: dict[str, Any], proxy: Proxy
+) -> None:
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    warm = ConnectionPool(1, 1, **through_proxy)
+    assert len(sessions(database)) == 1
+    proxy.connect_delay = 0.3
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        with pytest.raises(Interrupted):
+            ConnectionPool(2, 2, **through_proxy)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    # What was on its way when it was interrupted arrives before this, and has to be closed as well.
+    last = ConnectionPool(1, 1, **through_proxy)
+    wait_until(lambda: len(sessions(database)) == 2)
+    warm.closeall()
+    last.closeall()
+    wait_until(lambda: not sessions(database))

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import decimal
+import itertools
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -52,6 +53,29 @@ def delete(number):
         if not cur.rowcount:
             raise NotFound(f"There is no entry {number}.")
     return None, 204
+
+
+def third_time_lucky(body):
+    attempt = next(_attempts)
+    with g.db.cursor() as cur:
+        cur.execute(INSERT, (body["name"], body["amount"]))
+        if attempt % 3:
+            cur.execute("DO $$ BEGIN RAISE deadlock_detected; END $$")
+    return {"attempt": attempt}, 201
+
+
+_attempts = itertools.count(1)
+
+
+def commit_then_conflict(by):
+    if by == "block":
+        with get_db() as connection, connection.cursor() as cur:
+            cur.execute(INSERT, ("once", 1))
+    else:
+        g.db.autocommit = True
+        create({"name": "once", "amount": 1})
+    with g.db.cursor() as cur:
+        cur.execute("DO $$ BEGIN RAISE serialization_failure; END $$")
 
 
 def write_then_raise():

@@ -7,9 +7,8 @@ from contextlib import closing
 import pytest
 import requests
 
+from swagger_server.key_store import create_key, new_key
 from swagger_server.schema import migrate
-from swagger_server.security.api_keys import new_key
-from swagger_server.security.store import create_key
 from tests.service.conftest import environment_for
 from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn
 from tests.support.servers import Database, temporary_database

@@ -9,12 +9,14 @@ import pytest
 import requests
 
 from swagger_server.schema import migrate
+from tests.api.contract import Contract
 from tests.service.conftest import environment_for
 from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn, wait_until
 from tests.support.servers import Database, PrivateServer
 
 from .conftest import Make, ask, make_key
 
+CONTRACT = Contract()
 CHALLENGE = 'ApiKey in="header", name="X-API-Key", Bearer'
 
 # Connexion's own middleware takes what has not been compiled, such as a request that wants to upgrade.
@@ -26,6 +28,7 @@ def refused(answer: requests.Response, status: int, detail: str) -> None:
     assert (answer.status_code, problem["status"], problem["detail"]) == (status, status, detail)
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["Cache-Control"] == "no-store"
+    CONTRACT.check(answer)
 
 
 @BOTH_WAYS
@@ -35,6 +38,7 @@ def test_a_key_opens_what_is_its_owners(service: Gunicorn, make: Make, headers: 
     make(f"not-{owner}")
     answer = ask(service, key, **headers)
     assert answer.status_code == 200
+    CONTRACT.check(answer)
     (item,) = answer.json()["items"]
     assert set(item) == {
         "id",
@@ -62,7 +66,7 @@ def test_without_a_key_nobody_gets_in(service: Gunicorn, headers: dict[str, str]
 @pytest.mark.parametrize(
     "key",
     [
-        "sws_" + secrets.token_urlsafe(32),
+        pytest.param("sws_" + secrets.token_urlsafe(32), id="right but for its value"),
         "sws_" + "x" * 42,
         "sws_" + "x" * 44,
         "SWS_" + "x" * 43,
@@ -127,6 +131,7 @@ def test_an_owner_revokes_a_key_and_nobody_elses(service: Gunicorn, make: Make):
     for _ in range(2):
         answer = ask(service, key, "DELETE", f"/keys/{leaked_id.upper()}")
         assert (answer.status_code, answer.content) == (204, b"")
+        CONTRACT.check(answer)
     refused(ask(service, leaked), 401, "This API key has been revoked.")
     assert ask(service, key, "DELETE", f"/keys/{key_id}").status_code == 204
     refused(ask(service, key), 401, "This API key has been revoked.")
@@ -181,6 +186,7 @@ def test_nobody_waits_for_the_time_of_last_use(service: Gunicorn, make: Make, da
         answer = ask(service, key)
         assert answer.status_code == 200
         assert answer.json()["items"][0]["last_used_at"] is None
+    assert [line for line in service.log().splitlines() if key_id in line and "not noted" in line] == []
 
 
 def test_a_database_that_cannot_be_written_to_lets_keys_in(database: Database):

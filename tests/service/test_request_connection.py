@@ -52,6 +52,21 @@ def test_with_get_db_ends_the_transaction_with_the_block(ledger: Gunicorn, entri
     assert names(entries) == ["in the block"]
 
 
+def test_a_write_that_a_conflict_undid_is_run_again_with_its_body(ledger: Gunicorn, entries: Database):
+    entry = {"name": "lucky", "amount": 1}
+    answer = requests.post(f"{ledger.url}/ledger/third-time-lucky", json=entry, timeout=10)
+    assert (answer.status_code, answer.json()) == (201, {"attempt": 3})
+    assert names(entries) == ["lucky"]
+
+
+@pytest.mark.parametrize("by", ["block", "autocommit"])
+def test_a_conflict_after_a_commit_is_told_and_not_run_again(ledger: Gunicorn, entries: Database, by: str):
+    answer = requests.post(f"{ledger.url}/ledger/commit-then-conflict?by={by}", timeout=10)
+    assert answer.status_code == 409
+    assert "at the same time" in answer.json()["detail"]  # another run would have met the name that is stored
+    assert names(entries) == ["once"]
+
+
 def test_a_get_is_read_only_and_its_statements_have_a_time_limit(ledger: Gunicorn):
     session = requests.get(f"{ledger.url}/ledger/session", timeout=10).json()
     assert session["read_only"] == "on"

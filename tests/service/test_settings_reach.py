@@ -37,6 +37,7 @@ OTHERS = {
     "SERVER_RETRY_AFTER": "7",
     "SERVER_SWAGGER_UI": "no",
     "SERVER_RETRY_READS": "no",
+    "SERVER_RETRY_WRITES": "no",
     "SERVER_ROWS": "dict",
     "LIMITS_READS_PER_ADDRESS": "0/second",
     "LIMITS_WRITES_PER_ADDRESS": "0",
@@ -107,6 +108,12 @@ def test_errors(service: Gunicorn):
     assert (lost.status_code, lost.headers["Retry-After"]) == (503, "7")
     # Run once, not again: the operation ends the backend that it is on, each time that it is run.
     assert service.log().count("request connection lost") == 1
+
+
+def test_conflicts(service: Gunicorn):
+    entry = {"name": "unlucky", "amount": 1}
+    answer = requests.post(f"{service.url}/ledger/third-time-lucky", json=entry, timeout=20)
+    assert answer.status_code == 409
 
 
 def test_swagger_ui(service: Gunicorn):

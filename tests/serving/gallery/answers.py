@@ -59,7 +59,7 @@ def _pieces(*, fail: bool = False) -> Iterator[str]:
 def _response(status: int = 200) -> flask.Response:
     answer = flask.Response(b'{"made": "by hand"}', status, content_type="application/json")
     answer.headers["X-Own"] = "yes"
-    answer.set_cookie("first", "1", max_age=60, httponly=True)
+    answer.set_cookie("first", "1", max_age=60, expires=0, httponly=True)  # else it says when it was made
     answer.set_cookie("second", "2", path="/gallery")
     return answer
 

@@ -1,15 +1,27 @@
-"""The table of API keys: making, finding, listing and revoking them. Owns the SQL, and how a key is hashed.
+"""API keys: what one looks like, and the table of them. Owns the SQL, and how a key is hashed.
 
-No key is in the table, only its SHA-256.
+No key is in the table, only its SHA-256. Must know neither Flask nor who asks: the command line starts with it.
 """
 
 import hashlib
+import re
+import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from psycopg2.extensions import connection
 
 from swagger_server.rows import Key, Page, fetch, fetch_page, fetch_text
+
+READ, WRITE, ADMIN = "read", "write", "admin"
+
+SCOPES = (READ, WRITE, ADMIN)
+"""All that a key may be for. `admin` holds the two others; like them it is one owner's, and opens nobody else's."""
+
+_PREFIX = "sws_"
+"""By which people, and programs that search for secrets, know a key when they see one."""
+
+_SHAPE = re.compile(rf"{_PREFIX}[A-Za-z0-9_-]{{43}}")
 
 _FIND = """
 SELECT id::text, owner, scopes, revoked_at IS NOT NULL, coalesce(expires_at <= now(), false),
@@ -59,6 +71,16 @@ _REVOKE = """
 UPDATE api_key SET revoked_at = coalesce(revoked_at, now())
 WHERE id = %(id)s::uuid AND owner = coalesce(%(owner)s, owner)
 RETURNING id::text"""
+
+
+def new_key() -> str:
+    """A key with 256 random bits."""
+    return _PREFIX + secrets.token_urlsafe(32)
+
+
+def can_be_key(text: str) -> bool:
+    """Whether it looks like one."""
+    return _SHAPE.fullmatch(text) is not None
 
 
 class Found(NamedTuple):

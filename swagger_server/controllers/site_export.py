@@ -1,0 +1,88 @@
+"""GET /sites/export: all of an owner's sites as a file, made while it is sent."""
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import NamedTuple
+
+from flask import Response, request, stream_with_context
+
+from swagger_server import db
+from swagger_server.problems import Problem
+from swagger_server.queries import sites
+from swagger_server.queries.site_export import AS_CELLS, AS_FEATURES, AS_JSON, CELLS, export
+from swagger_server.records import CsvWriter, safe
+
+
+def export_(user: str, format_: str | None = None) -> Response:
+    """GET /sites/export"""
+    name = format_ or _accepted()
+    db.act_as(sites.ROLE, owner=user)
+    kind = _FORMATS[name]
+    pieces = stream_with_context(kind.pieces())
+    # With what goes wrong before the first of them the answer can still be an error.
+    first = next(pieces)
+    response = Response(chain([first], pieces), content_type=kind.content_type)
+    response.call_on_close(pieces.close)  # type: ignore[attr-defined]  # a generator
+    response.headers["Content-Disposition"] = f'attachment; filename="sites.{name}"'
+    if format_ is None:
+        response.vary.add("Accept")
+    return response
+
+
+def _accepted() -> str:
+    """The format that the client likes best; Problem 406 where it likes none."""
+    if "Accept" not in request.headers:
+        return "csv"
+    wanted = request.accept_mimetypes.best_match([kind.media_type for kind in _FORMATS.values()])
+    for name, kind in _FORMATS.items():
+        if kind.media_type == wanted:
+            return name
+    raise Problem(406, "There are " + ", ".join(kind.media_type for kind in _FORMATS.values()) + ".")
+
+
+def _as_csv() -> Iterator[bytes]:
+    writer = CsvWriter()
+    with db.transaction() as conn:
+        yield writer.piece([CELLS])
+        for rows in export(conn, AS_CELLS):
+            yield writer.piece([_cells(*row) for row in rows])
+
+
+def _cells(*cells: str | None) -> list[str | None]:
+    return [safe(cell) if is_text else cell for cell, is_text in zip(cells, _ARE_TEXTS, strict=True)]
+
+
+_NO_TEXTS = {"id", "city_id", "country", "lat", "lon", "attributes", "created_at", "updated_at"}
+_ARE_TEXTS = [name not in _NO_TEXTS for name in CELLS]
+
+
+def _as_json_lines() -> Iterator[bytes]:
+    with db.transaction() as conn:
+        for rows in chain(export(conn, AS_JSON), [[]]):
+            yield "".join(f"{site}\n" for (site,) in rows).encode()
+
+
+def _as_geojson() -> Iterator[bytes]:
+    with db.transaction() as conn:
+        before = '{"type":"FeatureCollection","features":[\n'
+        for rows in export(conn, AS_FEATURES):
+            yield (before + ",\n".join(feature for (feature,) in rows)).encode()
+            before = ",\n"
+        yield (before if before[0] == "{" else "").encode() + b"\n]}\n"
+
+
+class _Format(NamedTuple):
+    media_type: str
+    parameters: str
+    pieces: Callable[[], Iterator[bytes]]
+
+    @property
+    def content_type(self) -> str:
+        return self.media_type + self.parameters
+
+
+_FORMATS = {
+    "csv": _Format("text/csv", "; charset=utf-8; header=present", _as_csv),
+    "ndjson": _Format("application/x-ndjson", "", _as_json_lines),
+    "geojson": _Format("application/geo+json", "", _as_geojson),
+}

@@ -1,0 +1,287 @@
+"""Bodies too large for memory come whole or not at all, whichever worker class reads them."""
+
+import asyncio
+import hashlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import connexion
+import pytest
+import requests
+
+from swagger_server.serving import (
+    VALIDATORS,
+    Application,
+    LargeBodies,
+    Request,
+    Response,
+    connexion_handler,
+)
+from tests.serving.sides import Call, asgi_side, wsgi_side
+from tests.serving.uploads import controllers
+from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn, wait_until
+
+ASGI = ["asgi", "uvicorn_worker.UvicornWorker", OWN_WORKER]
+WORKERS = ["sync", "gthread", "gevent", *ASGI]
+SPEC = Path(__file__).parent / "uploads" / "openapi.yaml"
+MAX_BODY = 20_000_000
+LARGE = b"0123456789abcde\n" * 200_000  # 3.2 MB
+KEY = {"X-API-Key": "right"}
+CSV = {"Content-Type": "text/csv", **KEY}
+
+
+class Service:
+    """The uploads under one worker class."""
+
+    def __init__(self, worker: str, running: Gunicorn, folder: Path) -> None:
+        self.worker = worker
+        self.running = running
+        self.folder = folder
+        (self.pid,) = running.workers()
+
+    def put(self, body: Any, path: str = "/api/files/one", **headers: str) -> requests.Response:
+        return requests.put(f"{self.running.url}{path}", body, headers={**CSV, **headers}, timeout=20)
+
+    def runs(self) -> int:
+        return int(requests.get(f"{self.running.url}/api/runs", timeout=20).json())
+
+    def files(self) -> list[str]:
+        """The temporary files that the worker has open."""
+        return [path for path in map(str, _targets(self.pid)) if path.startswith(str(self.folder))]
+
+    def peak_memory(self) -> int:
+        """Bytes."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1]) * 1024
+
+    @contextmanager
+    def connected(self) -> Iterator[socket.socket]:
+        address = ("127.0.0.1", int(self.running.url.rsplit(":", 1)[1]))
+        with socket.create_connection(address, timeout=20) as client:
+            yield client
+
+
+def _targets(pid: int) -> Iterator[Path]:
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            yield link.readlink()
+        except OSError:
+            continue
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Service]]:
+    """All of them, started side by side: each loads Connexion."""
+    with ExitStack() as stack:
+
+        def start(worker: str) -> Service:
+            folder = tmp_path_factory.mktemp("spool")
+            env = {"BULK_FOLDER": str(folder), "BULK_MAX_BODY": str(MAX_BODY), "SERVER_MAX_BODY": "1000"}
+            arguments = ("-k", worker, "-c", "/dev/null", "--threads", "4" if worker == "gthread" else "1")
+            return Service(
+                worker,
+                stack.enter_context(start_gunicorn(*arguments, env=env, app="tests.serving.uploads.wsgi")),
+                folder,
+            )
+
+        with ThreadPoolExecutor(len(WORKERS)) as starters:
+            started = list(starters.map(start, WORKERS))
+        yield {service.worker: service for service in started}
+
+
+@pytest.fixture(params=WORKERS)
+def service(request: pytest.FixtureRequest, services: Mapping[str, Service]) -> Service:
+    return services[request.param]
+
+
+def chunks(body: bytes, size: int = 100_000) -> Iterator[bytes]:
+    """Makes the client send chunks."""
+    for start in range(0, len(body), size):
+        yield body[start : start + size]
+
+
+@pytest.mark.parametrize("body", [b"one line", LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("send", [bytes, chunks], ids=["announced", "in chunks"])
+def test_a_body_arrives_whole_and_nothing_is_left_of_it(
+    service: Service, body: bytes, send: Callable[[bytes], Any]
+):
+    answer = service.put(send(body), "/api/files/two?copies=2")
+    assert answer.json() == {
+        "copies": 2,
+        "type": "text/csv",
+        "length": len(body),
+        "size": len(body),
+        "sha256": hashlib.sha256(body).hexdigest(),
+    }
+    assert service.files() == []
+
+
+def test_json_lines_are_not_taken_for_json(service: Service):
+    answer = service.put(b'{"a": 1}\n{"a": 2}\n', **{"Content-Type": "application/x-ndjson; charset=utf-8"})
+    assert answer.json()["size"] == 18
+
+
+def test_the_connection_goes_on_after_a_large_body(service: Service):
+    with requests.Session() as session:
+        for _ in range(2):
+            answer = session.put(f"{service.running.url}/api/files/one", LARGE, headers=CSV, timeout=20)
+            assert answer.json()["size"] == len(LARGE)
+
+
+def test_other_operations_keep_to_their_own_limit(service: Service):
+    small = {"Content-Type": "application/json"}
+    assert service.put(b'{"a": 1}', "/api/files/small", **small).json() == {"members": 1}
+    refused = service.put(json.dumps({"a": "x" * 1000}).encode(), "/api/files/small", **small)
+    assert_problem(refused, 413)
+
+
+def assert_problem(answer: requests.Response, status: int) -> None:
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    assert answer.json()["status"] == status
+
+
+def test_what_is_larger_than_the_maximum_is_refused(service: Service):
+    runs = service.runs()
+    head = f"PUT /api/files/one HTTP/1.1\r\nHost: x\r\nX-API-Key: right\r\nContent-Length: {MAX_BODY + 1}\r\n\r\n"
+    with service.connected() as client:
+        client.sendall(head.encode())
+        assert client.recv(65_536).startswith(b"HTTP/1.1 413 ")
+    assert service.runs() == runs
+
+
+def test_a_full_disk_is_a_problem_to_come_back_with_later(service: Service):
+    runs = service.runs()
+    answer = service.put(b"x" * 9_000_000)
+    assert_problem(answer, 503)
+    assert answer.headers["Retry-After"] == "1"
+    assert "Traceback" not in service.running.log()
+    assert (service.runs(), service.files()) == (runs, [])
+
+
+@pytest.mark.parametrize(
+    ("headers", "path", "status"),
+    [
+        ({"X-API-Key": "wrong"}, "/api/files/one", 401),
+        ({}, "/api/files/one?copies=4", 400),
+        ({"Content-Type": "text/html"}, "/api/files/one", 415),
+    ],
+)
+def test_what_the_spec_refuses_is_refused(service: Service, headers: dict[str, str], path: str, status: int):
+    runs = service.runs()
+    assert_problem(service.put(LARGE, path, **headers), status)
+    assert (service.runs(), service.files()) == (runs, [])
+
+
+def test_no_body_where_one_is_required_is_refused(service: Service):
+    assert_problem(service.put(b""), 400)
+
+
+def head_of(*lines: str) -> bytes:
+    return "\r\n".join(
+        ["PUT /api/files/one HTTP/1.1", "Host: x", "Content-Type: text/csv", *lines, "", ""]
+    ).encode()
+
+
+EXPECTING = ("Expect: 100-continue", f"Content-Length: {len(LARGE)}")
+
+
+def test_a_client_that_asks_first_is_told_to_go_on(service: Service):
+    with service.connected() as client:
+        client.sendall(head_of("X-API-Key: right", "Connection: close", *EXPECTING))
+        assert client.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(LARGE)
+        assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("worker", ASGI)
+def test_a_client_that_asks_first_is_refused_before_it_sends(services: Mapping[str, Service], worker: str):
+    # Under WSGI the server has told it to go on before the application hears of it.
+    with services[worker].connected() as client:
+        client.sendall(head_of("X-API-Key: wrong", *EXPECTING))
+        answer = b"".join(iter(lambda: client.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"\r\nconnection: close\r\n" in answer.lower()
+
+
+@pytest.mark.parametrize("announcing", [f"Content-Length: {len(LARGE)}", "Transfer-Encoding: chunked"])
+def test_a_client_that_goes_away_half_way_leaves_nothing_behind(service: Service, announcing: str):
+    runs = service.runs()
+    with service.connected() as client:
+        piece = LARGE[:1_000_000]
+        in_chunks = "chunked" in announcing
+        client.sendall(head_of("X-API-Key: right", announcing) + (b"f4240\r\n" if in_chunks else b"") + piece)
+        wait_until(service.files, explain=lambda: "no file was made")
+        # It has no name: what is killed now leaves nothing behind either.
+        assert list(service.folder.iterdir()) == []
+    wait_until(lambda: not service.files(), explain=lambda: f"left: {service.files()}")
+    assert service.runs() == runs
+
+
+def test_a_body_in_no_chunks_is_refused(service: Service):
+    with service.connected() as client:
+        client.sendall(head_of("X-API-Key: right", "Transfer-Encoding: chunked") + b"no number\r\nabc\r\n")
+        answer = client.recv(65_536)
+    assert not answer or answer.startswith(b"HTTP/1.1 400 ")
+    wait_until(lambda: not service.files(), explain=lambda: f"left: {service.files()}")
+
+
+def test_memory_does_not_grow_with_the_body(service: Service):
+    service.put(LARGE)
+    before = service.peak_memory()
+    assert service.put(LARGE * 2).ok
+    assert service.peak_memory() - before < len(LARGE)
+
+
+# The same in this process, where an attempt can be made to fail, and an app to be one that is not compiled.
+
+
+@pytest.fixture(params=["compiled", "by Connexion"])
+def application(request: pytest.FixtureRequest) -> Application:
+    app = connexion.FlaskApp("uploads", specification_dir=SPEC.parent)
+    app.add_api(SPEC.name, validator_map=VALIDATORS, validate_responses=request.param != "compiled")
+    handler = connexion_handler(app, retry=lambda _request, exc, _attempt: isinstance(exc, LookupError))
+    assert handler.spools is not None
+    return Application(handler, large_bodies=LargeBodies(handler.spools, handler.admit, MAX_BODY))
+
+
+@pytest.mark.parametrize("way", ["wsgi", "asgi"])
+@pytest.mark.parametrize("kind", ["text/csv", "application/x-ndjson"])
+def test_an_attempt_after_a_failed_one_reads_the_body_from_its_beginning(
+    application: Application, way: str, kind: str
+):
+    controllers.fails[:] = [LookupError("once"), LookupError("twice")]
+    call = Call("PUT", "/api/files/one", (("Content-Type", kind), *KEY.items()), LARGE)
+    with asyncio.Runner() as runner:
+        side = wsgi_side(application) if way == "wsgi" else asgi_side(application, runner)
+        answer = json.loads(side(call).body)
+    assert (answer["size"], answer["sha256"]) == (len(LARGE), hashlib.sha256(LARGE).hexdigest())
+    assert controllers.fails == []
+
+
+@pytest.mark.parametrize("way", ["wsgi", "asgi"])
+@pytest.mark.parametrize(("others", "own", "is_ended"), [(0.0, 0.2, True), (0.2, 30.0, False)])
+def test_such_a_request_has_a_deadline_of_its_own(way: str, others: float, own: float, is_ended: bool):
+    def handler(request: Request) -> Response:
+        ended = threading.Event()
+        request.cancellation.add(ended.set)
+        return Response(200, [], [b"ended" if ended.wait(10 if is_ended else 0.5) else b"not ended"])
+
+    large = LargeBodies(lambda _method, _path: True, lambda _request: None, MAX_BODY, own)
+    application = Application(handler, deadline=others, large_bodies=large)
+    with asyncio.Runner() as runner:
+        side = wsgi_side(application) if way == "wsgi" else asgi_side(application, runner)
+        answer = side(Call("PUT", "/", (), LARGE))
+    assert answer.body == (b"ended" if is_ended else b"not ended")
+
+
+def test_an_app_without_such_operations_looks_for_none():
+    app = connexion.FlaskApp("plain", specification_dir=SPEC.parents[1] / "gallery")
+    app.add_api("secured.yaml", validator_map=VALIDATORS)
+    assert connexion_handler(app).spools is None

@@ -26,14 +26,12 @@ import requests
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from swagger_server.security.store import create_key
-
 from benchmarks.harness.database import Server, running_server
 from benchmarks.harness.errors import BenchmarkError
 from benchmarks.harness.reader import Reader, p99
 from benchmarks.harness.services import SERVICES, Fleet, Running
+from swagger_server.key_store import create_key, new_key
 from swagger_server.sample import DEFAULT_SET
-from swagger_server.security.api_keys import new_key
 
 _MOST_SECONDS = 10.0
 _MOST_MB = 30.0

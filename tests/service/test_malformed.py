@@ -12,10 +12,9 @@ from contextlib import closing, suppress
 import pytest
 import requests
 import yaml
-from swagger_server.security.store import create_key
 
+from swagger_server.key_store import create_key, new_key
 from swagger_server.schema import migrate
-from swagger_server.security.api_keys import new_key
 from tests.api.contract import BASE, SPEC
 from tests.service.conftest import environment_for
 from tests.service.test_workers import WORKERS

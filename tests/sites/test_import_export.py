@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
@@ -305,6 +305,29 @@ def test_the_format_is_the_parameters_or_what_the_client_accepts(empty: Database
     answer = ada.ask("GET", "/sites/export")
     assert "Accept" in answer.headers["Vary"]
     assert answer.headers["Content-Disposition"] == 'attachment; filename="sites.csv"'
+
+
+def test_exports_that_nobody_reads_leave_connections_to_others(empty: Database, ada: Caller):
+    many = [{"name": f"Shop {number}", "attributes": {"a": "x" * 10_000}} for number in range(2000)]
+    assert counts(send_sites(ada, *many)) == (2000, 0, 0)
+    with ExitStack() as clients:
+        for _ in range(5):  # a quarter of POOL_MAX
+            assert clients.enter_context(export_slowly(ada)).recv(12) == b"HTTP/1.1 200"
+        refused = ada.ask("GET", "/sites/export")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert ada.get("/sites", limit=1)["items"]
+    wait_until(lambda: ada.ask("GET", "/sites/export").status_code == 200)
+
+
+def export_slowly(caller: Caller) -> socket.socket:
+    """A client that asks for an export and does not read it."""
+    host, port = caller.url.split("/")[2].split(":")
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(20)
+    client.connect((host, int(port)))
+    client.sendall(f"GET /v1/sites/export HTTP/1.1\r\nHost: x\r\nX-API-Key: {caller.key}\r\n\r\n".encode())
+    return client
 
 
 def test_a_file_is_imported_once_under_a_key(empty: Database, ada: Caller):

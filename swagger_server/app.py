@@ -27,25 +27,28 @@ from swagger_server import (
     preconditions,
     runtime,
     security,
+    under_way,
 )
 from swagger_server.config import BulkSettings, Settings
 from swagger_server.config.settings import DEFAULT_DATABASE
 from swagger_server.cooperation import cooperate_with_gevent
 from swagger_server.edge import with_edge
-from swagger_server.edge.security import challenges, required_scopes
+from swagger_server.edge.limiting import Limiting
+from swagger_server.edge.security import challenges, credential_headers, required_scopes
 from swagger_server.metrics import PATH as METRICS
 from swagger_server.metrics import Metrics
 from swagger_server.pool import ConnectionPool, PoolOptions
 from swagger_server.pool_page import PATHS as POOL_PAGE
 from swagger_server.pool_page import PoolPage
 from swagger_server.pulse import Pulse
+from swagger_server.rate_limits import Counter
 from swagger_server.serving import (
-    VALIDATORS,
     Application,
     ConnexionHandler,
     LargeBodies,
     Request,
     connexion_handler,
+    validators,
 )
 from swagger_server.worker_user import as_user_of_workers
 
@@ -79,6 +82,7 @@ def create_app(
     watching.databases = db.databases(api.app)
     for blueprint in (health.blueprint(schema), *watching.blueprints(), *blueprints):
         api.app.register_blueprint(blueprint)
+    limits = _Limits(settings, api.app, specs)
     # The outermost layer answers errors: it makes some itself, and all are to look alike.
     handler = connexion_handler(api, retry=_retry(settings), raise_errors=True)
     databases = db.databases(api.app).values()
@@ -91,6 +95,7 @@ def create_app(
         watching.metrics.observe if watching.metrics else None,
         exposed=(position.HEADER,),
         same_origin=(METRICS, *POOL_PAGE),
+        limiting=limits.limiting,
     )
     application = Application(
         edge,
@@ -101,7 +106,7 @@ def create_app(
         deadline=settings.server.deadline,
         max_body=settings.server.max_body,
         large_bodies=_large_bodies(handler, settings.bulk),
-        on_start=lambda: _start(databases, watching),
+        on_start=lambda: _start(databases, watching, limits),
         on_stop=lambda: _stop(databases, watching),
     )
     watching.queued = application.queued
@@ -177,6 +182,41 @@ class _Watching:
         return [database.opened for database in self.databases.values() if database.opened]
 
 
+class _Limits:
+    """What callers may ask for, where anything is limited, and where that is counted."""
+
+    limiting: Limiting | None = None
+
+    def __init__(self, settings: Settings, app: Flask, specs: Iterable[Mapping[str, Any]]) -> None:
+        if not settings.limits.any_rate:
+            return
+        self._counter = Counter(settings.limits.storage)
+        self.limiting = Limiting(
+            settings.limits,
+            self._counter,
+            credential_headers(specs),
+            # Whoever watches over the service is to see how it does while it refuses others.
+            exempt=(health.PREFIX, METRICS, *POOL_PAGE),
+        )
+        if self.limiting.limits_callers:
+            # Flask's first hook: the security functions have been called by then, and nothing else has.
+            app.before_request(self._admit_caller)
+
+    def start(self) -> None:
+        if self.limiting is None:
+            return
+        try:
+            with as_user_of_workers():
+                self._counter.start(runtime.folder())
+        except OSError as exc:
+            log.warning("the rates of callers are counted by each worker for itself: %s", exc)
+
+    def _admit_caller(self) -> None:
+        request = under_way.current.get()
+        if self.limiting is not None and isinstance(request, Request):
+            self.limiting.admit_caller(request)
+
+
 def _connexion_app(settings: Settings, spec: Path) -> connexion.FlaskApp:
     jsonifier = encoder.ConnexionJsonifier()
     api = connexion.FlaskApp(
@@ -189,10 +229,10 @@ def _connexion_app(settings: Settings, spec: Path) -> connexion.FlaskApp:
         # Flask's own /static would be a page of the package's folder.
         server_args={"static_folder": None},
     )
-    api.app.json = encoder.FlaskJson(api.app)
+    api.app.json = encoder.FlaskJson(api.app, settings.limits.json_depth)
     # In the place of Connexion's, which keeps only status and text: no Location, no Retry-After.
     api.app.register_error_handler(werkzeug.exceptions.HTTPException, _answer_or_raise)
-    api.add_api(spec.name, validator_map=VALIDATORS)
+    api.add_api(spec.name, validator_map=validators(settings.limits.json_depth))
     return api
 
 
@@ -245,9 +285,11 @@ def _register_database(app: Flask, settings: Settings, name: str, arguments: Map
     )
 
 
-def _start(databases: Iterable[db.Database], watching: _Watching) -> None:
+def _start(databases: Iterable[db.Database], watching: _Watching, limits: _Limits) -> None:
     cooperate_with_gevent()
-    watching.start()  # before there are threads that would be the workers' user for that time
+    # Before there are threads that would be the workers' user for that time.
+    limits.start()
+    watching.start()
     for database in databases:
         database.open()
 

@@ -5,14 +5,17 @@ NaN and infinity, which JSON lacks, are refused. What PostgreSQL has encoded alr
 """
 
 import datetime
+import json
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 import simplejson
 from connexion.jsonifier import Jsonifier
-from flask import Response
+from flask import Flask, Response
 from flask.json.provider import JSONProvider
+
+from swagger_server.serving import JSON_DEPTH, strict_json
 
 JSON = "application/json"
 
@@ -51,10 +54,16 @@ class ConnexionJsonifier(Jsonifier):  # type: ignore[misc]  # Connexion has no t
 class FlaskJson(JSONProvider):
     """What `flask.jsonify` encodes and `request.json` decodes with."""
 
+    def __init__(self, app: Flask, depth: int = JSON_DEPTH) -> None:
+        """`depth` is that of `loads`: the most levels of arrays and objects; 0: no bound."""
+        super().__init__(app)
+        self._depth = depth
+
     def dumps(self, obj: Any, **_options: Any) -> str:
         """As the module's `dumps`."""
         return dumps(obj)
 
     def loads(self, s: str | bytes, **_options: Any) -> Any:
-        """JSON as Python's values; ValueError where it is none."""
-        return simplejson.loads(s)
+        """JSON as Python's values; ValueError where it is none, or has what `strict_json` refuses."""
+        text = s if isinstance(s, str) else s.decode(json.detect_encoding(s))
+        return strict_json.loads(text, self._depth)

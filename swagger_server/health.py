@@ -20,7 +20,8 @@ from swagger_server import db
 from swagger_server.cancellation import Cancellation
 from swagger_server.encoder import json_response
 
-LIVE = "/health/live"
+PREFIX = "/health/"
+LIVE = f"{PREFIX}live"
 
 _DEADLINE = 1.0
 """Seconds in which a ready service has reached all of its databases, standing still or not."""

@@ -4,7 +4,7 @@ Kept in the context, so that whoever works for the request finds it without Flas
 in the environ, for code that took Flask's request to a thread of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -24,6 +24,7 @@ class UnderWay:
         "method",
         "more_headers",
         "needs_primary",
+        "quotas",
         "request_id",
         "timings",
     )
@@ -42,6 +43,8 @@ class UnderWay:
         """Whether something that it did cannot be undone any more: it must not be run again."""
         self.more_headers: list[tuple[str, str]] | None = None
         """Headers for whatever will be the answer, an error as well."""
+        self.quotas: Sequence[Any] = ()
+        """What its caller may still ask for, in whose ever words."""
 
     @property
     def path(self) -> str | None:

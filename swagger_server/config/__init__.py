@@ -6,6 +6,7 @@ the check of `config.ini.example` follow from there. Nothing here knows of the p
 
 from swagger_server.config.errors import ConfigError
 from swagger_server.config.example import example
+from swagger_server.config.kinds import Rate
 from swagger_server.config.load import Effective, Loaded, load_settings, read_settings
 from swagger_server.config.settings import (
     BulkSettings,
@@ -13,6 +14,7 @@ from swagger_server.config.settings import (
     DatabaseSettings,
     EmbeddedSettings,
     JwtSettings,
+    LimitSettings,
     PoolSettings,
     ServerSettings,
     Settings,
@@ -26,8 +28,10 @@ __all__ = [
     "Effective",
     "EmbeddedSettings",
     "JwtSettings",
+    "LimitSettings",
     "Loaded",
     "PoolSettings",
+    "Rate",
     "ServerSettings",
     "Settings",
     "example",

@@ -24,6 +24,7 @@ SECTION_COMMENTS: Mapping[str, str] = MappingProxyType(
         "SERVER": "Answers and logs.",
         "JWT": "Bearer tokens, beside API keys: signed by RS256 or ES256, with the claims exp, iss and aud.",
         "BULK": "Requests with bodies too large for memory, as imports are.",
+        "LIMITS": "How much one caller may ask for.",
         "EMBEDDED": "The PostgreSQL that the service starts while [POSTGRES] is empty.",
     }
 )

@@ -7,7 +7,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 TRUE_WORDS = ("yes", "true", "on", "1")
@@ -84,6 +84,43 @@ class Number(_Plain):
 
     def show(self, value: Any) -> str:
         return str(value).removesuffix(".0")
+
+
+class Rate(NamedTuple):
+    """So many in a period: `multiple` times its unit, which is a second, minute, hour or day."""
+
+    amount: int
+    multiple: int
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.amount}/{self.multiple if self.multiple > 1 else ''}{self.unit}"
+
+
+_RATE = re.compile(r"([0-9]{1,7})\s*(?:/|per)\s*([0-9]{0,3})\s*(second|minute|hour|day)s?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Rates(_Plain):
+    """A rate; nothing or 0 is none."""
+
+    @property
+    def allowed(self) -> str:
+        return "a rate such as 100/second or 1000/5minutes (second, minute, hour, day); 0 for none"
+
+    def parse(self, text: str, _folder: Path) -> Rate | None:
+        if text.strip() in ("", "0"):
+            return None
+        found = _RATE.fullmatch(text.strip())
+        if not found:
+            raise ValueError
+        rate = Rate(int(found[1]), int(found[2] or 1), found[3].lower())
+        if rate.multiple < 1:
+            raise ValueError
+        return rate if rate.amount else None
+
+    def show(self, value: Any) -> str:
+        return str(value or 0)
 
 
 @dataclass(frozen=True)
@@ -257,6 +294,22 @@ class KeySetSource(_Plain):
         parts = urlsplit(Text().parse(text, folder).strip())
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError
+        return text.strip()
+
+
+@dataclass(frozen=True)
+class RedisUrl(Text):
+    """Where a Redis is, in the form that its clients know."""
+
+    @property
+    def allowed(self) -> str:
+        return "an address such as redis://host:6379/0, or rediss:// for one that is encrypted"
+
+    def parse(self, text: str, folder: Path) -> str:
+        parts = urlsplit(super().parse(text, folder).strip())
+        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+            raise ValueError
+        _ = parts.port  # a ValueError for one that is no number
         return text.strip()
 
 

@@ -81,6 +81,7 @@ class _Loader:
         self._check_cors(settings)
         self._check_replica(settings)
         self._check_jwt(settings)
+        self._check_limits(settings)
         return Loaded(settings, tuple(self.effective), tuple(self._notes(databases)))
 
     def _refuse_unknown_sections(self) -> None:
@@ -208,6 +209,11 @@ class _Loader:
             if settings.jwt.jwks is not None and getattr(settings.jwt, key.lower()) is None:
                 # Or a token that the same issuer gave out for another service would be taken.
                 raise ConfigError(f"{self._where(section, 'JWKS')}: [JWT] {key} must then be set as well")
+
+    def _check_limits(self, settings: Settings) -> None:
+        if settings.limits.storage is not None and find_spec("redis") is None:
+            where = self._where(Section.named("LIMITS"), "STORAGE")
+            raise ConfigError(f"{where}: needs the package redis, as in pip install 'swagger_server[redis]'")
 
     def _where(self, section: Section, key: str) -> str:
         """The place of a setting that was read before."""

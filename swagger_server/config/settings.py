@@ -17,7 +17,10 @@ from swagger_server.config.kinds import (
     Number,
     Origins,
     Ports,
+    Rate,
+    Rates,
     ReadableFile,
+    RedisUrl,
     Text,
     Whole,
 )
@@ -387,6 +390,56 @@ class BulkSettings:
 
 
 @dataclass(frozen=True)
+class LimitSettings:
+    """How much one caller may ask for."""
+
+    reads_per_address: Rate | None = _key(  # noqa: RUF009 - it makes a field
+        Rate(10_000, 1, "second"),
+        "READS_PER_ADDRESS",
+        Rates(),
+        "Requests that read, of one IPv4 address or IPv6 /64; more get a 429. Behind proxies set TRUSTED_PROXIES.",
+    )
+    writes_per_address: Rate | None = _key(  # noqa: RUF009
+        Rate(100, 1, "second"), "WRITES_PER_ADDRESS", Rates(), "The same for requests that write."
+    )
+    reads_per_key: Rate | None = _key(  # noqa: RUF009
+        Rate(10_000, 1, "second"),
+        "READS_PER_KEY",
+        Rates(),
+        "Requests that read, of one caller that the security functions know, from whatever addresses.",
+    )
+    writes_per_key: Rate | None = _key(  # noqa: RUF009
+        Rate(100, 1, "second"), "WRITES_PER_KEY", Rates(), "The same for requests that write."
+    )
+    failed_authentications: Rate | None = _key(  # noqa: RUF009
+        Rate(20, 1, "minute"),
+        "FAILED_AUTHENTICATIONS",
+        Rates(),
+        "Wrong keys and tokens of one address; after that it gets a 429 for any, right or wrong.",
+    )
+    storage: str | None = _key(
+        None,
+        "STORAGE",
+        RedisUrl(),
+        "Where the requests are counted; unset: in memory, for all workers of this host together.",
+        secret=True,
+    )
+    json_depth: int = _key(
+        32,
+        "JSON_DEPTH",
+        Whole(0, 500),
+        "Levels of arrays and objects in a JSON body; a deeper one gets a 400; 0: no bound but Python's.",
+        "levels",
+    )
+
+    @property
+    def any_rate(self) -> bool:
+        """Whether anything is to be counted."""
+        rates = (self.reads_per_address, self.writes_per_address, self.reads_per_key, self.writes_per_key)
+        return any(rates) or self.failed_authentications is not None
+
+
+@dataclass(frozen=True)
 class EmbeddedSettings:
     """The PostgreSQL that the service starts itself while [POSTGRES] is empty."""
 
@@ -408,6 +461,7 @@ class Settings:
     server: ServerSettings = ServerSettings()
     jwt: JwtSettings = JwtSettings()
     bulk: BulkSettings = BulkSettings()
+    limits: LimitSettings = LimitSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     source: Path | None = None
 
@@ -442,6 +496,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "SERVER": ServerSettings,
         "JWT": JwtSettings,
         "BULK": BulkSettings,
+        "LIMITS": LimitSettings,
         "EMBEDDED": EmbeddedSettings,
     }
 )

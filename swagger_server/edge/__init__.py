@@ -13,6 +13,7 @@ from swagger_server.edge.access import Access, Observe
 from swagger_server.edge.caching import Caching
 from swagger_server.edge.cors import Cors
 from swagger_server.edge.forwarded import trust_proxies
+from swagger_server.edge.limiting import Limiting
 from swagger_server.serving import Handler, OutOfTime, Request, Response
 
 AllowedMethods = Callable[[Request], Iterable[str]]
@@ -35,15 +36,16 @@ def with_edge(
     observe: Observe | None = None,
     exposed: Iterable[str] = (),
     same_origin: Collection[str] = (),
+    limiting: Limiting | None = None,
 ) -> Handler:
     """`handler` inside the outermost layer. The result never raises: what escapes becomes a problem.
 
     `observe` is called with every answer that has ended, and must not raise. `exposed` are the headers that web
     pages of other origins may read, beyond the edge's own. What is at the paths `same_origin` they may not read at
-    all, whatever `cors` says.
+    all, whatever `cors` says. `limiting` refuses callers that ask for too much.
     """
-    decisions = Cors(cors, exposed)
-    edge = _Edge(handler, decisions, server, allowed_methods, challenge, observe, same_origin)
+    decisions = Cors(cors, (*exposed, *limiting.headers) if limiting else exposed)
+    edge = _Edge(handler, decisions, server, allowed_methods, challenge, observe, same_origin, limiting)
     return edge.handle
 
 
@@ -57,6 +59,7 @@ class _Edge:
         challenge: Challenge,
         observe: Observe | None,
         same_origin: Collection[str],
+        limiting: Limiting | None,
     ) -> None:
         self._handler = handler
         self._cors = cors
@@ -67,6 +70,7 @@ class _Edge:
         self._allowed_methods = allowed_methods
         self._observe = observe
         self._same_origin = frozenset(same_origin)
+        self._limiting = limiting
 
     def handle(self, request: Request) -> Response:
         access = Access(request, self._observe)
@@ -75,6 +79,8 @@ class _Edge:
             response = self._respond(request)
         except Exception as exc:
             response = self._refuse(request, exc)
+        if self._limiting is not None:
+            self._limiting.settle(request, response)
         if request.more_headers is not None:
             for name, value in request.more_headers:
                 response.headers.add(name, value)
@@ -110,6 +116,8 @@ class _Edge:
 
     def _handle(self, request: Request) -> Response:
         try:
+            if self._limiting is not None:
+                self._limiting.admit(request)
             if request.refusal is not None:
                 raise request.refusal
             return self._handler(request)

@@ -51,6 +51,23 @@ def _one_challenge(scheme: Mapping[str, Any]) -> str:
     return _HTTP_SCHEMES.get(str(scheme.get("scheme", scheme.get("type"))).lower(), "Bearer")
 
 
+def credential_headers(specs: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """The headers, in lower case, in which a caller says who he is."""
+    schemes = [
+        scheme
+        for spec in specs
+        for scheme in spec.get("components", {}).get("securitySchemes", {}).values()
+        if isinstance(scheme, Mapping)
+    ]
+    return frozenset(_header_of(scheme) for scheme in schemes if scheme.get("in") != "query")
+
+
+def _header_of(scheme: Mapping[str, Any]) -> str:
+    if scheme.get("type") != "apiKey":
+        return "authorization"
+    return "cookie" if scheme.get("in") == "cookie" else str(scheme.get("name")).lower()
+
+
 def _operations(spec: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     for path in spec["paths"].values():
         yield from ((path, operation) for method, operation in path.items() if method in _METHODS)

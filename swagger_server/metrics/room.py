@@ -14,14 +14,13 @@ from typing import Any
 
 from prometheus_client.mmap_dict import MmapedDict
 
+from swagger_server.allocation import allocate
+
 INITIAL = 1 << 16
 """Bytes of a file at first, as in the library; it doubles."""
 
 _VALUE = 16
 """Bytes of a value and its time. So many stay free at the end of a file: nobody reads what is written there."""
-
-_CANNOT = (errno.EOPNOTSUPP, errno.EINVAL)
-"""What some C libraries answer for file systems that cannot reserve room."""
 
 _shortage: tuple[int, OSError] | None = None
 
@@ -48,7 +47,7 @@ class Reserved(MmapedDict):
         super()._init_value(key)  # type: ignore[no-untyped-call]
 
     def _grow(self, capacity: int) -> None:
-        _allocate(self._f.fileno(), capacity)
+        allocate(self._f.fileno(), capacity)
         self._m: Any = mmap.mmap(self._f.fileno(), capacity)
         self._capacity: int = capacity
 
@@ -109,7 +108,7 @@ def reserve(file: Path) -> None:
     try:
         descriptor = os.open(made, os.O_CREAT | os.O_RDWR, 0o600)
         try:
-            _allocate(descriptor, INITIAL)
+            allocate(descriptor, INITIAL)
         finally:
             os.close(descriptor)
         made.rename(file)
@@ -117,18 +116,3 @@ def reserve(file: Path) -> None:
         with contextlib.suppress(OSError):
             made.unlink(missing_ok=True)
         raise
-
-
-def _allocate(descriptor: int, size: int) -> None:
-    """Let a file have `size` bytes on the disk, zeros where there was nothing."""
-    if hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(descriptor, 0, size)
-        except OSError as exc:
-            if exc.errno not in _CANNOT:
-                raise
-        else:
-            return
-    at = os.fstat(descriptor).st_size
-    while at < size:
-        at += os.pwrite(descriptor, bytes(size - at), at)

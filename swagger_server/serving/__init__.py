@@ -12,9 +12,10 @@ from swagger_server.serving.connexion_app import ConnexionHandler, connexion_han
 from swagger_server.serving.large_bodies import LargeBodies
 from swagger_server.serving.messages import Handler, OutOfTime, Request, Response, ServerBusy
 from swagger_server.serving.schemas import CompiledSchema, Fault, compile_schema
-from swagger_server.serving.validators import VALIDATORS
+from swagger_server.serving.validators import JSON_DEPTH, VALIDATORS, validators
 
 __all__ = [
+    "JSON_DEPTH",
     "VALIDATORS",
     "Application",
     "BodyIncomplete",
@@ -32,4 +33,5 @@ __all__ = [
     "ServerBusy",
     "compile_schema",
     "connexion_handler",
+    "validators",
 ]

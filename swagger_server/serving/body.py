@@ -15,7 +15,7 @@ from connexion.validators import JSONRequestBodyValidator
 from swagger_server.serving.large_bodies import is_spooled
 from swagger_server.serving.messages import Request
 from swagger_server.serving.schemas import CompiledSchema, compile_schema
-from swagger_server.serving.validators import StrictJsonBody, parse_json
+from swagger_server.serving.validators import JSON_DEPTH, StrictJsonBody, parse_json
 
 _ENCODING = "utf-8"
 
@@ -27,6 +27,8 @@ class JsonBody:
     content_types: frozenset[str]
     """How the header may be written; anything else is Connexion's to understand."""
     schema: CompiledSchema
+    depth: int
+    """Levels of arrays and objects that it may have; 0: no bound."""
     may_be_null: bool
     """As the body's definition says."""
     is_nullable: bool
@@ -39,7 +41,7 @@ class JsonBody:
 
     def check(self, request: Request) -> None:
         """BadRequestProblem for what is not JSON, or not what the schema asks for."""
-        value = parse_json(request.body, _ENCODING)
+        value = parse_json(request.body, _ENCODING, self.depth)
         if value is None:
             if self.may_be_null:
                 return
@@ -93,13 +95,23 @@ def compile_body(operation: OpenAPIOperation, validators: Mapping[str, Any]) -> 
         return None
     kind = operation.consumes[0]
     schema = operation.body_schema(kind)
-    if not schema or validators[kind] not in (StrictJsonBody, JSONRequestBodyValidator):
+    depth = _depth_of(validators[kind])
+    if not schema or depth is None:
         return None
     charsets = ("", "; charset=utf-8", ";charset=utf-8", "; charset=UTF-8", ";charset=UTF-8")
     return JsonBody(
         frozenset(kind + charset for charset in charsets),
         compile_schema(schema),
+        depth,
         bool(is_nullable(operation.body_definition(kind))),
         bool(is_nullable(schema)),
         schema.get("default", {}),
     )
+
+
+def _depth_of(validator: Any) -> int | None:
+    """How deep a body may be by its validator; None for one that somebody has made to his own liking."""
+    if validator is JSONRequestBodyValidator:
+        return JSON_DEPTH
+    is_ours = isinstance(validator, type) and issubclass(validator, StrictJsonBody)
+    return vars(validator).get("depth") if is_ours else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from time import monotonic
+from typing import Any
 
 from swagger_server.serving import translate
 from swagger_server.serving.spool import Spool
@@ -115,6 +116,13 @@ class Request(UnderWay):
         if self._environ is not None:
             for name in names:
                 self._environ.pop(translate.environ_key(name), None)
+
+    @property
+    def caller(self) -> Mapping[str, Any]:
+        """What the security functions told of who is calling; nothing before they did, and where nobody was asked."""
+        extensions = self.scope.get("extensions")
+        context: Mapping[str, Any] | None = extensions.get("connexion_context") if extensions else None
+        return context or {}
 
     @property
     def operation(self) -> str | None:

@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 LONGEST_HEAD = 65_536
 """Bytes of a request that may come without any of its body: of its line and headers, or behind its body."""
 
+_TOO_LONG = b"414 URI Too Long"
+_TOO_LARGE = b"431 Request Header Fields Too Large"
+
 _BODILESS = (204, 304)
 
 _OWN_WAY = ("connection", "transfer-encoding")
@@ -51,6 +54,17 @@ class Protocol(StoppingProtocol):
     _steps = 0
     """Counts what happens to the request; bytes that make nothing happen are `_idle`."""
     _idle = 0
+
+    # gunicorn's limits of a request's head; 0: none but `LONGEST_HEAD`.
+    longest_line = 0
+    """Bytes of the address in the request line, without the method."""
+    most_fields = 0
+    largest_field = 0
+    """Bytes of a header's name and value."""
+    _has_long_head = False
+    """So much has come at once, or in several pieces, that a field may be too large."""
+    _refusal: bytes | None = None
+    """Why the head that has come is refused."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._collect = self.app.collect if isinstance(self.app, Application) else _nothing
@@ -83,6 +97,7 @@ class Protocol(StoppingProtocol):
         self._collect()
         if self.transport.is_closing():
             return  # the last answer was the last one of this connection
+        self._has_long_head = len(data) > self.largest_field or self._is_open
         steps = self._steps
         super().data_received(data)
         if self.pipeline:
@@ -108,7 +123,30 @@ class Protocol(StoppingProtocol):
     def on_headers_complete(self) -> None:
         self._has_headers = True
         self._steps += 1
+        self._refusal = self._fault_of_head()
+        if self._refusal is not None:
+            raise _HeadTooLarge
         super().on_headers_complete()
+
+    def _fault_of_head(self) -> bytes | None:
+        headers, largest = self.headers, self.largest_field
+        if self.longest_line and len(self.url) > self.longest_line:
+            return _TOO_LONG
+        if self.most_fields and len(headers) > self.most_fields:
+            return _TOO_LARGE
+        if (
+            self._has_long_head
+            and largest
+            and any(len(name) + len(value) > largest for name, value in headers)
+        ):
+            return _TOO_LARGE
+        return None
+
+    def send_400_response(self, msg: str) -> None:
+        if self._refusal is None:
+            super().send_400_response(msg)
+        else:
+            self._refuse_head(self._refusal)
 
     def on_body(self, body: bytes) -> None:
         self._steps += 1
@@ -124,11 +162,13 @@ class Protocol(StoppingProtocol):
         return not self._is_open and super().is_idle()
 
     def _refuse_rest(self) -> None:
-        if not self._has_headers:
-            self.transport.write(
-                b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-                b"content-length: 0\r\nconnection: close\r\n\r\n"
-            )
+        if self._has_headers:
+            self.transport.close()
+        else:
+            self._refuse_head(_TOO_LARGE)
+
+    def _refuse_head(self, status: bytes) -> None:
+        self.transport.write(b"HTTP/1.1 %s\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status)
         self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -142,6 +182,10 @@ class Protocol(StoppingProtocol):
     def send_by_asgi(self, cycle: RequestResponseCycle, send: Callable[..., Awaitable[None]]) -> None:
         """Have `send`, a coroutine function of ASGI's three arguments, answer the request."""
         super()._start_asgi_task(cycle, send)
+
+
+class _HeadTooLarge(Exception):
+    """Ends the parsing."""
 
 
 class _Job(RequestJob[_Answer]):
@@ -307,6 +351,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # it has no types
         # As the base class's, but for how it stops, and for SIGQUIT, by which gunicorn's master ends its workers at
         # once when it gets SIGINT: the base class takes note of it and goes on serving until it is killed.
         self.config.app = self.wsgi
+        self.config.http = _limited_by(self.cfg)
         server = StoppingServer(
             self.config,
             graceful=self.cfg.graceful_timeout,
@@ -317,6 +362,16 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # it has no types
         await server.serve(sockets=self.sockets)
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+
+def _limited_by(cfg: Any) -> type[Protocol]:
+    """The protocol with gunicorn's limits: --limit-request-line, -fields and -field_size."""
+    limits = {
+        "longest_line": cfg.limit_request_line,
+        "most_fields": cfg.limit_request_fields,
+        "largest_field": cfg.limit_request_field_size,
+    }
+    return type(Protocol.__name__, (Protocol,), limits)
 
 
 def _end_at_once(server: StoppingServer) -> None:

@@ -25,10 +25,11 @@ FLOORS = [
         "orphans",
         "budgets",
         "metrics",
+        "rate_limits",
         "worker_user",
     },
     {"pool", "config", "under_way", "request_id", "paths", "search_key", "prepared", "position"},
-    {"timings", "cancellation", "runtime", "pulse", "our_gunicorn", "courtesy", "records"},
+    {"timings", "cancellation", "runtime", "pulse", "our_gunicorn", "courtesy", "records", "allocation"},
 ]
 
 PLACES = {"__main__", "cli", "wsgi", "startup", "gunicorn_settings", "site", "prepare", "paths"} | {
@@ -108,7 +109,7 @@ def test_the_pool_stands_alone():
 
 
 def test_the_edge_knows_neither_the_database_nor_its_positions():
-    assert own_imports("edge") == {"config", "problems", "request_id", "serving"}
+    assert own_imports("edge") == {"config", "problems", "rate_limits", "request_id", "serving"}
 
 
 def test_serving_knows_neither_the_database_nor_the_settings():

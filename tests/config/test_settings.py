@@ -12,7 +12,9 @@ from swagger_server.config import (
     DatabaseSettings,
     EmbeddedSettings,
     JwtSettings,
+    LimitSettings,
     PoolSettings,
+    Rate,
     ServerSettings,
     Settings,
     example,
@@ -74,6 +76,13 @@ EVERY_KEY: list[tuple[str, str, str, str, Any]] = [
     ("SERVER", "SWAGGER_UI", "off", "swagger_ui", False),
     ("SERVER", "METRICS", "no", "metrics", False),
     ("SERVER", "POOL_PAGE", "yes", "pool_page", True),
+    ("LIMITS", "READS_PER_ADDRESS", "1000 per 5 minutes", "reads_per_address", Rate(1000, 5, "minute")),
+    ("LIMITS", "WRITES_PER_ADDRESS", "0", "writes_per_address", None),
+    ("LIMITS", "READS_PER_KEY", "60/Minute", "reads_per_key", Rate(60, 1, "minute")),
+    ("LIMITS", "WRITES_PER_KEY", "1/2hours", "writes_per_key", Rate(1, 2, "hour")),
+    ("LIMITS", "FAILED_AUTHENTICATIONS", "5/day", "failed_authentications", Rate(5, 1, "day")),
+    ("LIMITS", "STORAGE", "rediss://:pw@redis.example/1", "storage", "rediss://:pw@redis.example/1"),
+    ("LIMITS", "JSON_DEPTH", "0", "json_depth", 0),
     ("SERVER", "DEADLINE", "2.5", "deadline", 2.5),
     ("SERVER", "PREPARE", "no", "prepare", False),
     ("SERVER", "RETRY_READS", "no", "retry_reads", False),
@@ -133,6 +142,7 @@ def test_the_list_above_has_every_field() -> None:
         ServerSettings,
         JwtSettings,
         BulkSettings,
+        LimitSettings,
         EmbeddedSettings,
     )
     named = sorted(field.name for owner in owners for field in fields(owner))
@@ -200,6 +210,7 @@ def test_the_example_with_every_key_taken_in_has_the_defaults(tmp_path: Path) ->
         "JWKS",
         "ISSUER",
         "AUDIENCE",
+        "STORAGE",
         "DATA",
     }
     assert {item.key for item in loaded.effective if item.origin == "default"} == unset

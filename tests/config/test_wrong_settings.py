@@ -15,10 +15,24 @@ POOL_KEYS = (
     "MIN, MAX, TIMEOUT, MAX_WAITING, MAX_IDLE, MAX_LIFETIME, OUTAGE_GRACE, QUERY_TIMEOUT, RESET, LEAK_AFTER, BUDGET,"
     " BUDGET_FOLDER"
 )
-SECTIONS = "[POSTGRES], [POOL], [CORS], [SERVER], [JWT], [BULK], [EMBEDDED], [POSTGRES:name]"
+SECTIONS = "[POSTGRES], [POOL], [CORS], [SERVER], [JWT], [BULK], [LIMITS], [EMBEDDED], [POSTGRES:name]"
 NAMES = "lower-case letters, digits and _, a letter first, and not default"
 
+RATE = "a rate such as 100/second or 1000/5minutes (second, minute, hour, day); 0 for none"
+
 IN_FILE = [
+    ("[LIMITS]\nREADS_PER_KEY = many", f"{{ini}}: [LIMITS] READS_PER_KEY = 'many': must be {RATE}"),
+    ("[LIMITS]\nREADS_PER_KEY = 5/0s", f"{{ini}}: [LIMITS] READS_PER_KEY = '5/0s': must be {RATE}"),
+    (
+        "[LIMITS]\nREADS_PER_KEY = 5/0 seconds",
+        f"{{ini}}: [LIMITS] READS_PER_KEY = '5/0 seconds': must be {RATE}",
+    ),
+    ("[LIMITS]\nREADS_PER_KEY = -5/second", f"{{ini}}: [LIMITS] READS_PER_KEY = '-5/second': must be {RATE}"),
+    (
+        "[LIMITS]\nSTORAGE = memcached://:geheim@localhost",
+        "{ini}: [LIMITS] STORAGE: must be an address such as redis://host:6379/0,"
+        " or rediss:// for one that is encrypted",
+    ),
     ("[POOL]\nMAX = many", "{ini}: [POOL] MAX = 'many': must be a whole number from 1 to 1000 (connections)"),
     ("[POOL]\nMAX = 0", "{ini}: [POOL] MAX = '0': must be a whole number from 1 to 1000 (connections)"),
     ("[POOL]\nMAX = 1_0", "{ini}: [POOL] MAX = '1_0': must be a whole number from 1 to 1000 (connections)"),

@@ -1,6 +1,7 @@
 """Each setting reaches the thing that it sets: a service with unusual ones, asked what it does."""
 
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,11 @@ OTHERS = {
     "SERVER_RETRY_READS": "no",
     "SERVER_RETRY_WRITES": "no",
     "SERVER_ROWS": "dict",
+    "LIMITS_READS_PER_ADDRESS": "0/second",
+    "LIMITS_WRITES_PER_ADDRESS": "0",
+    "LIMITS_READS_PER_KEY": "0",
+    "LIMITS_WRITES_PER_KEY": "0",
+    "LIMITS_FAILED_AUTHENTICATIONS": "0",
 }
 
 
@@ -118,3 +124,12 @@ def test_the_log(service: Gunicorn):
     get(service, "/ledger/values", **{"X-Request-ID": "in-json"})
     lines = [line for line in service.log().splitlines() if '"in-json"' in line]
     assert [json.loads(line)["status"] for line in lines] == [200]
+
+
+def test_what_is_not_limited_is_not_counted(service: Gunicorn):
+    asked = {"Origin": "https://shop.example", "X-API-Key": "right"}
+    answers = [get(service, path, **asked) for path in ("/ledger/values", "/ledger/secret")]
+    told = {name for answer in answers for name in answer.headers if name.lower().startswith("ratelimit")}
+    assert ([answer.status_code for answer in answers], told) == ([200, 200], set())
+    assert "RateLimit" not in answers[0].headers["Access-Control-Expose-Headers"]
+    assert list(Path(tempfile.gettempdir()).glob(f"swagger_server-*-{service.pid}-*/rate-limits*")) == []

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from swagger_server.serving import JSON_DEPTH, strict_json
 from tests.serving.comparing import comparable
 from tests.serving.gallery.record import described
 from tests.serving.sides import Answer, Call, Side
@@ -70,6 +71,22 @@ def _has_constant(call: Call, _reference: Answer) -> bool:
     return _is_json(call) and any(word in call.body for word in (b"NaN", b"Infinity"))
 
 
+def _is_read_in_several_ways(call: Call, _reference: Answer) -> bool:
+    """Whether it is JSON to Python alone; what that is, tests/serving/test_strict_json.py says."""
+    if not _is_json(call):
+        return False
+    try:
+        text = call.body.decode()
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    try:
+        strict_json.loads(text, JSON_DEPTH)
+    except strict_json.Refused:
+        return True
+    return False
+
+
 def _comes_in_chunks(call: Call, _reference: Answer) -> bool:
     return call.chunked and bool(call.body)
 
@@ -109,6 +126,12 @@ DIFFERENCES = (
         "NaN and infinity are not JSON, so a body with them is refused.",
         Call("POST", "/gallery/body/person", _JSON, b'{"name": "Ada", "weight": NaN}'),
         _has_constant,
+        _bad_request,
+    ),
+    Difference(
+        "What readers of JSON differ in is refused.",
+        Call("POST", "/gallery/body/person", _JSON, b'{"name": "Ada", "name": "Bob"}'),
+        _is_read_in_several_ways,
         _bad_request,
     ),
     Difference(

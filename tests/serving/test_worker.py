@@ -125,6 +125,27 @@ def test_a_head_without_end_is_refused(service: Gunicorn):
         assert all_of(client).startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (request("/" + "a" * 4093), b"200 OK"),
+        (request("/" + "a" * 4094), b"414 URI Too Long"),
+        (request("/?" + "a" * 4093), b"414 URI Too Long"),
+        (request("/", *[f"X-{number}: a" for number in range(98)]), b"200 OK"),
+        (request("/", *[f"X-{number}: a" for number in range(100)]), b"431 Request Header Fields Too Large"),
+        (request("/", f"X-A: {'a' * 8187}"), b"200 OK"),
+        (request("/", f"X-A: {'a' * 8188}"), b"431 Request Header Fields Too Large"),
+    ],
+)
+def test_gunicorns_limits_of_a_head_hold(service: Gunicorn, head: bytes, status: bytes):
+    closing = head[:-2] + b"Connection: close\r\n\r\n"
+    assert exchange(service, closing).startswith(b"HTTP/1.1 %s\r\n" % status)
+    with connected(service) as client:
+        # In pieces, none of which is too large.
+        send_in_turns(service, client, closing[:1500], closing[1500:4200], closing[4200:])
+        assert all_of(client).startswith(b"HTTP/1.1 %s\r\n" % status)
+
+
 def test_trailers_are_no_headers_and_have_an_end(service: Gunicorn):
     lines = ("Transfer-Encoding: chunked", "X-Mine: head", "Connection: close")
     post = request("/headers", *lines, method="POST") + b"1\r\na\r\n0\r\n"

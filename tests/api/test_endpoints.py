@@ -122,6 +122,12 @@ def test_a_query_without_anything_to_search_for_is_refused(api: Api, path: str, 
     assert api.get(path, status=400, q=q)["status"] == 400
 
 
+@pytest.mark.parametrize("q", ["…", "\u202e", "。"])
+@pytest.mark.parametrize("path", ["/cities", "/airports", "/countries"])
+def test_a_query_of_foreign_punctuation_finds_nothing(api: Api, path: str, q: str) -> None:
+    assert api.get(path, q=q) == {"items": [], "next": None}
+
+
 @pytest.mark.parametrize(
     "q", ["%", "_", "a%", "'", "\\", "a'; DROP TABLE city; --", "\u202e", "🗼", "ا", "i\u0307"]
 )

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from swagger_server.security.api_keys import new_key
-from swagger_server.security.store import create_key
+from swagger_server.key_store import create_key, new_key
 from tests.contract.hooks import OWN_KEYS
 from tests.support.process import CHECKOUT
 from tests.support.servers import Database

@@ -45,11 +45,13 @@ from swagger_server.rate_limits import Counter
 from swagger_server.serving import (
     Application,
     ConnexionHandler,
+    Handler,
     LargeBodies,
     Request,
     connexion_handler,
     validators,
 )
+from swagger_server.serving import Response as Answer
 from swagger_server.worker_user import as_user_of_workers
 
 log = logging.getLogger(__name__)
@@ -85,12 +87,13 @@ def create_app(
     limits = _Limits(settings, api.app, specs)
     # The outermost layer answers errors: it makes some itself, and all are to look alike.
     handler = connexion_handler(api, retry=_retry(settings), raise_errors=True)
+    fixed = _methods_of_fixed(api.app)
     databases = db.databases(api.app).values()
     edge = with_edge(
-        handler,
+        _at_its_own_path(handler, fixed),
         settings.cors,
         settings.server,
-        _allowed_methods(api.app),
+        _allowed_methods(api.app, fixed),
         _challenge(challenges(specs)),
         watching.metrics.observe if watching.metrics else None,
         exposed=(position.HEADER,),
@@ -352,9 +355,32 @@ def _retry_write(request: Request, exc: Exception, attempt: int) -> bool:
     return not request.cancellation.is_cancelled
 
 
-def _allowed_methods(app: Flask) -> Callable[[Request], Iterable[str]]:
+def _methods_of_fixed(app: Flask) -> dict[str, frozenset[str]]:
+    """The methods of each path without parameters that is a value of another path's, which has other methods."""
+    methods: dict[str, frozenset[str]] = {}
+    for rule in app.url_map.iter_rules():
+        if not rule.arguments:
+            methods[rule.rule] = methods.get(rule.rule, frozenset()) | (rule.methods or frozenset())
+    adapter = app.url_map.bind("localhost")
+    return {path: own for path, own in methods.items() if not own.issuperset(adapter.allowed_methods(path))}
+
+
+def _at_its_own_path(handler: Handler, fixed: Mapping[str, frozenset[str]]) -> Handler:
+    """Refuse what the routers would otherwise hand on: PUT /sites/nearest is no PUT of the site "nearest"."""
+
+    def handle(request: Request) -> Answer:
+        methods = fixed.get(request.path_in_app)
+        if methods is not None and request.method not in methods:
+            raise werkzeug.exceptions.MethodNotAllowed
+        return handler(request)
+
+    return handle
+
+
+def _allowed_methods(app: Flask, fixed: Mapping[str, frozenset[str]]) -> Callable[[Request], Iterable[str]]:
     def allowed(request: Request) -> Iterable[str]:
-        return app.url_map.bind_to_environ(request.environ).allowed_methods()
+        methods = fixed.get(request.path_in_app)
+        return methods or app.url_map.bind_to_environ(request.environ).allowed_methods()
 
     return allowed
 

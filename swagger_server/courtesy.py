@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_TURN = 0.0005
+_TURN = 0.0002
 """Seconds after which Python's lock is passed on to a thread that waits for it, while one computes for long.
 
 Python's own 5 ms are what a request waits each time that it has waited for something else, which it does three times.

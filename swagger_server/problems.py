@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import psycopg2
 import werkzeug.exceptions
@@ -189,6 +190,10 @@ def _describe_client_side_error(exc: psycopg2.Error) -> tuple[int, str]:
     return _UNAVAILABLE if db.is_lost(exc) else _INTERNAL
 
 
+_SAFE = "!$&'()*+,/:;=@"
+"""Characters of a path that stand for themselves (RFC 3986), and its slashes."""
+
+
 def answer(problem: Problem, path: str) -> Response:
     """The problem as an answer to a request for `path`."""
     body = {
@@ -196,7 +201,7 @@ def answer(problem: Problem, path: str) -> Response:
         "title": problem.title,
         "status": problem.status,
         "detail": problem.detail,
-        "instance": path,
+        "instance": quote(path, safe=_SAFE, errors="replace"),
         "request_id": request_id.current.get(),
         **problem.extra,
     }

@@ -21,6 +21,10 @@ class Page(NamedTuple):
         return self.items == "[]"
 
 
+NOTHING = Page("[]", None)
+"""The page of a list without items."""
+
+
 def fetch(conn: connection, sql: str, params: Mapping[str, Any]) -> list[Key]:
     """All rows, as tuples whatever kind of rows the connection gives otherwise."""
     with conn.cursor(cursor_factory=cursor) as cur:

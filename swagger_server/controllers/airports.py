@@ -7,6 +7,7 @@ from swagger_server.controllers.parameters import require_numbers, typed, upper
 from swagger_server.encoder import json_response
 from swagger_server.problems import NotFound
 from swagger_server.queries.airports import find_airport, list_airports, nearest_airports, search_airports
+from swagger_server.rows import NOTHING
 
 
 def search(
@@ -20,9 +21,11 @@ def search(
     filters = (upper(country), has_iata)
     if q is None:
         page = list_airports(g.db, limit, paging.after(cursor, str, str), *filters)
+    elif (key := typed(q)) is None:
+        page = NOTHING
     else:
         after = paging.after(cursor, int, int, int, str, bool)
-        page = search_airports(g.db, typed(q), limit, after, *filters)
+        page = search_airports(g.db, key, limit, after, *filters)
     return paging.page_response(page)
 
 

@@ -7,6 +7,7 @@ from swagger_server.controllers.parameters import require_numbers, typed, upper
 from swagger_server.encoder import json_response
 from swagger_server.problems import NotFound
 from swagger_server.queries.cities import find_city, list_cities, nearest_cities, search_cities
+from swagger_server.rows import NOTHING
 
 
 def search(
@@ -21,8 +22,10 @@ def search(
     filters = (upper(country), upper(subdivision), min_population)
     if q is None:
         page = list_cities(g.db, limit, paging.after(cursor, int, int), *filters, hits=True)
+    elif (key := typed(q)) is None:
+        page = NOTHING
     else:
-        page = search_cities(g.db, typed(q), limit, paging.after(cursor, int, int, int, bool), *filters)
+        page = search_cities(g.db, key, limit, paging.after(cursor, int, int, int, bool), *filters)
     return paging.page_response(page)
 
 

@@ -14,7 +14,7 @@ from swagger_server.queries.countries import (
     list_subdivisions,
     search_countries,
 )
-from swagger_server.rows import Page
+from swagger_server.rows import NOTHING, Page
 
 
 def search(
@@ -26,11 +26,14 @@ def search(
     language: str | None = None,
 ) -> Response:
     """GET /countries"""
+    key = None if q is None else typed(q)
+    if q is not None and key is None:
+        return paging.page_response(NOTHING)
     page = search_countries(
         g.db,
         limit,
         paging.after(cursor, int, str, str),
-        q=None if q is None else typed(q),
+        q=key,
         continent=upper(continent),
         currency=upper(currency),
         language=None if language is None else language.lower(),

@@ -6,12 +6,9 @@ from swagger_server.problems import BadRequest
 from swagger_server.search_key import search_key
 
 
-def typed(q: str) -> str:
-    """The search key of what somebody has typed; BadRequest where nothing is left to search for."""
-    key = search_key(q)
-    if not key:
-        raise BadRequest("q has no letter and no digit.")
-    return key
+def typed(q: str) -> str | None:
+    """The search key of what somebody has typed; None where it has no letter and no digit, and so finds nothing."""
+    return search_key(q) or None
 
 
 def upper(code: str | None) -> str | None:

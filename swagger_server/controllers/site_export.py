@@ -1,10 +1,12 @@
 """GET /sites/export: all of an owner's sites as a file, made while it is sent."""
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from typing import NamedTuple
 
-from flask import Response, request, stream_with_context
+from flask import Response, current_app, request, stream_with_context
 
 from swagger_server import db
 from swagger_server.problems import Problem
@@ -16,13 +18,16 @@ from swagger_server.records import CsvWriter, safe
 def export_(user: str, format_: str | None = None) -> Response:
     """GET /sites/export"""
     name = format_ or _accepted()
-    db.act_as(sites.ROLE, owner=user)
     kind = _FORMATS[name]
-    pieces = stream_with_context(kind.pieces())
-    # With what goes wrong before the first of them the answer can still be an error.
-    first = next(pieces)
-    response = Response(chain([first], pieces), content_type=kind.content_type)
-    response.call_on_close(pieces.close)  # type: ignore[attr-defined]  # a generator
+    db.act_as(sites.ROLE, owner=user)
+    with ExitStack() as stack:
+        stack.enter_context(_room())
+        pieces = stream_with_context(kind.pieces())
+        stack.callback(pieces.close)  # type: ignore[attr-defined]  # a generator
+        # With what goes wrong before the first of them the answer can still be an error.
+        first = next(pieces)
+        response = Response(chain([first], pieces), content_type=kind.content_type)
+        response.call_on_close(stack.pop_all().close)
     response.headers["Content-Disposition"] = f'attachment; filename="sites.{name}"'
     if format_ is None:
         response.vary.add("Accept")
@@ -38,6 +43,29 @@ def _accepted() -> str:
         if kind.media_type == wanted:
             return name
     raise Problem(406, "There are " + ", ".join(kind.media_type for kind in _FORMATS.values()) + ".")
+
+
+_SHARE = 4
+"""Of a worker's connections one in so many may be exports', which keep theirs for as long as their clients take."""
+
+_lock = threading.Lock()
+_under_way = 0
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Have this be one of the exports under way; Problem 503 where there are enough of them."""
+    global _under_way
+    most = max(1, db.databases(current_app)["default"].open().maxconn // _SHARE)
+    with _lock:
+        if _under_way >= most:
+            raise Problem(503, "There are too many exports at once. Please try again shortly.")
+        _under_way += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _under_way -= 1
 
 
 def _as_csv() -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from swagger_server.preconditions import etag, require_if_match, require_version
 from swagger_server.problems import NotFound, Problem
 from swagger_server.queries import sites
 from swagger_server.queries.sites import Stored
+from swagger_server.rows import NOTHING
 
 Site = dict[str, Any]
 """A site as it is given, without what it has not."""
@@ -34,12 +35,15 @@ def search(
 ) -> Response:
     """GET /sites"""
     require_numbers(radius_km=radius_km)
+    key = None if q is None else typed(q)
+    if q is not None and key is None:
+        return paging.page_response(NOTHING)
     _act_for(user)
     page = sites.list_sites(
         g.db,
         limit,
         paging.after(cursor, str, str),
-        q=None if q is None else typed(q),
+        q=key,
         country=upper(country),
         near=None if near is None else _point(near),
         radius_km=radius_km,

@@ -153,6 +153,8 @@ def _describe_request(request: Request, response: Response, access: Access) -> N
     timing = f"total;dur={access.seconds * 1000:.1f}"
     for name, value in request.timings.items():
         timing += f", {name};dur={value * 1000:.1f}"
+    # The server sends its own, and an answer must not have two: Flask dates a file.
+    response.headers.remove("date")
     response.headers.update(
         {
             _REQUEST_ID: access.request_id,

@@ -32,7 +32,7 @@ class Caching:
             return
         private = _is_private(request, response)
         if response.status in (200, 304) and whole is not None:
-            response.set_header("cache-control", f"{'private' if private else 'public'}, {self._lifetime}")
+            response.set_header("cache-control", f"private, {self._lifetime}" if private else self._lifetime)
         elif private:
             response.set_header("cache-control", "private")
 

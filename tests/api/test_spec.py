@@ -23,7 +23,7 @@ def test_the_spec_is_valid() -> None:
 def test_every_operation_announces_every_answer() -> None:
     for path, operation in _operations():
         parameters = {CONTRACT.resolved(each)["name"] for each in operation.get("parameters", ())}
-        expected = {"400", "500", "503", "504"}.union(
+        expected = {"400", "429", "500", "503", "504"}.union(
             # What is made while it is sent has no tag, and comes in whatever form is asked for.
             {"406"} if _is_streamed(operation) else {"304"} if path.startswith("get ") else (),
             {"404"} if "{" in path else (),

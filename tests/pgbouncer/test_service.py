@@ -45,7 +45,8 @@ LEFT_BEHIND = """
 SELECT pg_backend_pid(), (SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'swagger\\_server%%'),
     (SELECT string_agg(name, ' ') FROM pg_settings WHERE source = 'session' AND name <> ALL (%s)),
     (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()),
-    (SELECT count(*) FROM pg_cursors WHERE is_holdable), pg_my_temp_schema()::bigint,
+    (SELECT count(*) FROM pg_cursors WHERE is_holdable),
+    (SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()),
     current_setting('transaction_read_only')
 """
 TRACKED = [
@@ -100,7 +101,7 @@ def serve(pooler: PgBouncer, other: Database, **settings: str):
 
 
 def left_behind(pooler: PgBouncer) -> list[tuple[object, ...]]:
-    """Of each session of the server: statements, settings, locks, cursors, temporary schema, READ ONLY."""
+    """Of each session of the server: statements, settings, locks, cursors, temporary tables, READ ONLY."""
     clients = [pooler.database().connect() for _ in range(SESSIONS)]
     try:
         found = []

@@ -44,6 +44,11 @@ def test_every_answer_can_be_read_from_another_origin(ledger: Gunicorn, method: 
         assert problem["instance"] == path.split("?")[0]
 
 
+def test_the_instance_of_a_problem_is_a_uri(ledger: Gunicorn):
+    problem = get(ledger, "/no%20such%2Fthing/caf%C3%A9/%ff?q=1").json()
+    assert problem["instance"] == "/no%20such/thing/caf%C3%A9/%EF%BF%BD"
+
+
 def test_a_preflight_is_answered_without_the_controller(ledger: Gunicorn):
     asked = {
         **ORIGIN,
@@ -97,7 +102,7 @@ def test_what_did_not_change_is_a_304(ledger: Gunicorn):
     first = get(ledger, "/ledger/values")
     again = get(ledger, "/ledger/values", headers={"If-None-Match": first.headers["ETag"], **ORIGIN})
     other = get(ledger, "/ledger/values", headers={"If-None-Match": 'W/"something else"'})
-    assert first.headers["Cache-Control"] == "public, max-age=300"
+    assert first.headers["Cache-Control"] == "max-age=300"
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["ETag"] == first.headers["ETag"]
     assert again.headers["Access-Control-Allow-Origin"] == "*"

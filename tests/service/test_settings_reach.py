@@ -100,7 +100,7 @@ def test_bodies_and_caching(service: Gunicorn):
     read = get(service, "/ledger/values")
     assert large.status_code == 413
     assert read.headers["Content-Encoding"] == "gzip"
-    assert read.headers["Cache-Control"] == "public, max-age=5"
+    assert read.headers["Cache-Control"] == "max-age=5"
 
 
 def test_errors(service: Gunicorn):

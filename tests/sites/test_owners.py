@@ -1,12 +1,14 @@
 """One owner never reads or changes what is another's, by no operation that there is."""
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
 import requests
-from psycopg2.errors import CheckViolation
+from psycopg2.errors import CheckViolation, UndefinedObject
 
+from swagger_server.queries import sites
 from tests.api.contract import Contract
 from tests.sites.support import MERGE_PATCH, Caller, caller
 from tests.support.process import Gunicorn
@@ -136,6 +138,19 @@ def test_without_a_claim_nothing_is_seen_not_even_by_the_tables_owner(ada: Calle
         assert login.execute("SELECT count(*) FROM site") == [(0,)]
     finally:
         empty.execute(f"ALTER TABLE site OWNER TO {owner}")
+
+
+def test_a_login_above_all_policies_that_claims_nothing_sees_nothing(ada: Caller, empty: Database) -> None:
+    site = ada.add(**POINT)["id"]
+    with closing(empty.connect()) as connection:
+        connection.autocommit = True
+        assert sites.list_sites(connection, 10, None).is_empty
+        assert sites.nearest_sites(connection, 48, 2, 10, None).is_empty
+        assert sites.find_site(connection, site) is sites.lock_site(connection, site) is None
+        sites.remove_site(connection, site)
+        with pytest.raises(UndefinedObject):
+            sites.add_site(connection, sites.given({"name": "Whose?"}))
+    assert ada.names() == ["Shop"]
 
 
 def test_what_a_claim_leaves_in_a_session_is_nobodys_name(empty: Database) -> None:

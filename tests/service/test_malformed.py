@@ -91,9 +91,13 @@ def ask(service: Gunicorn, request: Malformed) -> bytes:
             client.sendall(request.sent)
             if request.kind in malformed.CUT_OFF:
                 client.shutdown(socket.SHUT_WR)
-        with suppress(ConnectionError):
+        try:
             while piece := client.recv(65536):
                 received += piece
+        except ConnectionError:
+            pass
+        except TimeoutError:
+            return b"no answer in time, after " + received
     return received
 
 

@@ -252,7 +252,7 @@ def test_a_page_of_another_origin_may_send_its_key(service: Gunicorn, make: Make
 def test_what_belongs_to_nobody_stays_open(service: Gunicorn):
     answer = ask(service, "no key at all", path="/countries")
     assert answer.status_code == 200
-    assert answer.headers["Cache-Control"] == "public, max-age=300"
+    assert answer.headers["Cache-Control"] == "max-age=300"
 
 
 def test_many_with_one_connection_do_not_wait_for_each_other_for_ever(database_of_keys: Database, make: Make):

@@ -91,19 +91,20 @@ def compile_body(operation: OpenAPIOperation, validators: Mapping[str, Any]) -> 
     if is_spooled(operation._operation):
         types = MediaTypeDict((kind.lower(), None) for kind in operation.consumes)
         return SpooledBody(types, bool(operation.request_body.get("required")))
-    if len(operation.consumes) != 1 or not is_json_mimetype(operation.consumes[0]):
+    if not _is_all_json(operation, validators):
         return None
     kind = operation.consumes[0]
-    schema = operation.body_schema(kind)
+    definition = _definition(operation, kind)
+    schema = definition.get("schema")
     depth = _depth_of(validators[kind])
     if not schema or depth is None:
         return None
     charsets = ("", "; charset=utf-8", ";charset=utf-8", "; charset=UTF-8", ";charset=UTF-8")
     return JsonBody(
-        frozenset(kind + charset for charset in charsets),
+        frozenset(each + charset for each in operation.consumes for charset in charsets),
         compile_schema(schema),
         depth,
-        bool(is_nullable(operation.body_definition(kind))),
+        bool(is_nullable(definition)),
         bool(is_nullable(schema)),
         schema.get("default", {}),
     )
@@ -115,3 +116,21 @@ def _depth_of(validator: Any) -> int | None:
         return JSON_DEPTH
     is_ours = isinstance(validator, type) and issubclass(validator, StrictJsonBody)
     return vars(validator).get("depth") if is_ours else None
+
+
+def _is_all_json(operation: OpenAPIOperation, validators: Mapping[str, Any]) -> bool:
+    """Whether the body is JSON by whatever name it comes, and checked alike."""
+    kinds = operation.consumes
+    return bool(kinds) and all(
+        is_json_mimetype(kind)
+        and validators[kind] is validators[kinds[0]]
+        and _definition(operation, kind).get("schema") == _definition(operation, kinds[0]).get("schema")
+        for kind in kinds
+    )
+
+
+def _definition(operation: OpenAPIOperation, kind: str) -> dict[str, Any]:
+    """As Connexion's body_definition, which warns of bodies that come by several names."""
+    content = MediaTypeDict(operation.request_body.get("content", {}))
+    definition: dict[str, Any] = operation.with_definitions(content.get(kind, {}))
+    return definition

@@ -112,8 +112,10 @@ class Application:
             large = self._large_bodies
             if large is not None and large.wants(environ["REQUEST_METHOD"], translate.path_in_app(environ)):
                 return self._read_large(environ, large)
-            body = environ["wsgi.input"].read(self._max_body + 1)
-            refusal = self._refusal(body, environ.get("CONTENT_LENGTH"))
+            announced = int(environ.get("CONTENT_LENGTH") or 0)
+            if announced <= self._max_body:  # else nobody waits for it
+                body = environ["wsgi.input"].read(self._max_body + 1)
+            refusal = self._refusal(body, announced)
         if refusal is not None:
             body = b""
         translate.set_body(environ, body)
@@ -144,10 +146,10 @@ class Application:
             request.drop_environ()
         return Response(100, [], [])
 
-    def _refusal(self, body: bytes, announced: str | None) -> Exception | None:
-        if len(body) > self._max_body:
+    def _refusal(self, body: bytes, announced: int) -> Exception | None:
+        if max(len(body), announced) > self._max_body:
             return BodyTooLarge(self._max_body)
-        if announced and len(body) < int(announced):
+        if len(body) < announced:
             # The client went away in the middle: what has come must not be taken for all of it.
             return BodyIncomplete()
         return None
@@ -201,10 +203,13 @@ class Application:
         large = self._large_bodies
         if large is not None and large.wants(scope["method"], _path_in_app(scope)):
             return await self._receive_large(scope, receive, large)
-        body = await self._read_body(receive)
+        body: bytes | None = b""
+        announced = _announced(scope)
+        if announced <= self._max_body:  # else nobody waits for it
+            body = await self._read_body(receive)
         if body is None:
             return None
-        refusal = BodyTooLarge(self._max_body) if len(body) > self._max_body else None
+        refusal = BodyTooLarge(self._max_body) if max(len(body), announced) > self._max_body else None
         body = b"" if refusal else body
         scope["headers"] = _with_length(scope["headers"], len(body))
         return Request(scope, body, refusal)
@@ -421,6 +426,11 @@ def may_have_body(scope: Scope) -> bool:
     if scope["method"] not in ("GET", "HEAD") or scope.get("http_version") not in _BODILESS_VERSIONS:
         return True
     return any(name in _ANNOUNCING for name, _ in scope["headers"])
+
+
+def _announced(scope: Scope) -> int:
+    """The length of the body by its header, in bytes; 0 where it is not said."""
+    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
 
 
 def bodiless_request(scope: Scope) -> Request:

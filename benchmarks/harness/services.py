@@ -103,6 +103,10 @@ class Running:
             raise BenchmarkError(f"A worker has ended:\n{self.tail()}")
 
 
+_LIMITS = {f"LIMITS_{kind}_PER_ADDRESS": "1000000/second" for kind in ("READS", "WRITES")}
+"""Counted, as they are with the defaults, but never reached."""
+
+
 class Fleet:
     """All running services, started at need, stopped together."""
 
@@ -110,8 +114,8 @@ class Fleet:
         self._folder = tempfile.TemporaryDirectory(prefix="bench-")
         folder = Path(self._folder.name)
         (folder / "empty.ini").touch()
-        quiet = {"SWAGGER_SERVER_CONFIG": str(folder / "empty.ini"), "SERVER_LOG_LEVEL": "WARNING"}
-        self._environment = {**os.environ, **environment, **quiet, "PYTHONPATH": str(CHECKOUT)}
+        own = {"SWAGGER_SERVER_CONFIG": str(folder / "empty.ini"), "SERVER_LOG_LEVEL": "WARNING", **_LIMITS}
+        self._environment = {**os.environ, **environment, **own, "PYTHONPATH": str(CHECKOUT)}
         self._running: dict[tuple[str, ...], Running] = {}
 
     def __enter__(self) -> "Fleet":

@@ -69,6 +69,8 @@ class Endpoint:
     def __init__(self, server: ThreadingHTTPServer) -> None:
         self.url = f"http://127.0.0.1:{server.server_port}/jwks"
         self.keys: dict[str, Any] | None = key_set("r1", "e1")
+        self.redirect: str | None = None
+        """Where it sends those who ask, if anywhere."""
         self.asked = 0
 
 
@@ -80,7 +82,9 @@ def endpoint() -> Iterator[Endpoint]:
         def do_GET(self) -> None:
             found.asked += 1
             body = json.dumps(found.keys).encode()
-            self.send_response(500 if found.keys is None else 200)
+            self.send_response(500 if found.keys is None else 302 if found.redirect else 200)
+            if found.redirect:
+                self.send_header("Location", found.redirect)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

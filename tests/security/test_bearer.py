@@ -289,6 +289,14 @@ def test_what_is_no_key_set_is_a_source_that_fails(content):
             KeySet(source(served.url)).key("r1")
 
 
+def test_nobody_is_followed_to_another_address():
+    with endpoint() as served, endpoint() as other:
+        served.redirect = other.url
+        with pytest.raises(KeysUnavailable):
+            KeySet(source(served.url)).key("r1")
+        assert (served.asked, other.asked) == (1, 0)
+
+
 def test_many_that_need_keys_at_once_fetch_once():
     entered, go = threading.Event(), threading.Event()
     fetches = []

@@ -38,6 +38,8 @@ _MOST_MB = 30.0
 _MOST_SLOWER = 2.0
 _READ = "/v1/cities?q=paris"
 _WARM_UP = 2.0  # seconds
+_EXPORTS = 4
+"""In turn: one is over before there are reads enough."""
 
 
 class _Measured(NamedTuple):
@@ -109,13 +111,18 @@ class _Caller:
 
     def export(self, kind: str, alone: float) -> bool:
         def receive() -> str:
-            url = f"{self._running.url}/v1/sites/export?format={kind}"
-            with requests.get(url, headers=self._headers, stream=True, timeout=300) as answer:
-                size = sum(map(len, answer.iter_content(65_536)))
-                return f"{size / 1e6:.0f} MB" if answer.ok else str(answer.status_code)
+            sizes = [self._size_of_export(kind) for _ in range(_EXPORTS)]
+            return f"{sizes[0] / 1e6:.0f} MB"
 
         found = self._watch(receive)
-        return _tell(f"export as {kind}: {found.answer}", found, alone, None)
+        return _tell(f"{_EXPORTS} exports as {kind}, {found.answer} each", found, alone, None)
+
+    def _size_of_export(self, kind: str) -> int:
+        url = f"{self._running.url}/v1/sites/export?format={kind}"
+        with requests.get(url, headers=self._headers, stream=True, timeout=300) as answer:
+            if not answer.ok:
+                raise BenchmarkError(f"{answer.status_code}: {answer.text[:500]}")
+            return sum(map(len, answer.iter_content(65_536)))
 
     def _watch(self, act: Callable[[], str]) -> _Measured:
         peaks = [_Peak(worker) for worker in self._running.workers]

@@ -4,13 +4,13 @@ Owns the two formats, and how CSV, which knows nothing but text, holds numbers, 
 nothing at all, a list has its items on lines of their own, an object is JSON. Must not know what the rows are about.
 
 **Formulas.** A spreadsheet takes a text that begins with =, +, - or @ for a formula, and there are formulas that send
-what is in other cells to somebody. So such a text is written with an apostrophe in front, as spreadsheets themselves
-mark a text, and read without it: what was written is read back as it was.
+what is in other cells to somebody. So whoever writes such a text into a cell puts an apostrophe in front of it and of
+the apostrophes that it may begin with, as spreadsheets themselves mark a text. It is read without the first of them:
+what was written is read back as it was.
 """
 
 import csv
 import functools
-import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -189,7 +189,6 @@ def _values(
 
 
 _MARKED = re.compile("'+[=+@-]")
-_FORMULA = re.compile("'*[=+@-]")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _INTEGER = re.compile("[+-]?[0-9]{1,20}", re.ASCII)
 
@@ -225,24 +224,3 @@ _READERS: Mapping[str, _Reader] = {
     "array": _list,
 }
 """By the types of JSON Schema; "object" needs to know how JSON is read."""
-
-
-class CsvWriter:
-    """Makes pieces of a CSV file of rows."""
-
-    def __init__(self) -> None:
-        self._buffer = io.StringIO()
-        self._write = csv.writer(self._buffer, lineterminator="\r\n").writerows
-
-    def piece(self, rows: Iterable[Sequence[str | None]]) -> bytes:
-        """The rows, each a sequence of cells that were made safe."""
-        self._write(rows)
-        text = self._buffer.getvalue()
-        self._buffer.seek(0)
-        self._buffer.truncate()
-        return text.encode()
-
-
-def safe(text: str | None) -> str | None:
-    """A text as it is written in a cell: one that a spreadsheet would take for a formula is marked as a text."""
-    return f"'{text}" if text is not None and _FORMULA.match(text) else text

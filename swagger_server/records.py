@@ -4,16 +4,17 @@ Owns the two formats, and how CSV, which knows nothing but text, holds numbers, 
 nothing at all, a list has its items on lines of their own, an object is JSON. Must not know what the rows are about.
 
 **Formulas.** A spreadsheet takes a text that begins with =, +, - or @ for a formula, and there are formulas that send
-what is in other cells to somebody. So such a text is written with an apostrophe in front, as spreadsheets themselves
-mark a text, and read without it: what was written is read back as it was.
+what is in other cells to somebody. So whoever writes such a text into a cell puts an apostrophe in front of it and of
+the apostrophes that it may begin with, as spreadsheets themselves mark a text. It is read without the first of them:
+what was written is read back as it was.
 """
 
 import csv
-import io
+import functools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import IO, Any, NamedTuple, NoReturn
+from typing import IO, Any, NamedTuple
 
 LONGEST_ROW = 262_144
 """Bytes of a row, at most."""
@@ -85,7 +86,11 @@ class _Lines:
             pass
 
 
-def json_rows(file: IO[bytes]) -> Iterator[Row]:
+Loads = Callable[[str], Any]
+"""The value of a JSON text; ValueError where it is none."""
+
+
+def json_rows(file: IO[bytes], loads: Loads = json.loads) -> Iterator[Row]:
     """The rows of a file of JSON objects, one a line; empty lines are none."""
     lines = _Lines(file)
     while True:
@@ -101,25 +106,20 @@ def json_rows(file: IO[bytes]) -> Iterator[Row]:
         if lines.is_garbled:
             yield lines.number, BadRow(lines.number, None, _NOT_UTF8)
         elif not text.isspace():
-            yield lines.number, _object(text, lines.number)
+            yield lines.number, _object(text, lines.number, loads)
 
 
-def _object(text: str, line: int) -> dict[str, Any] | BadRow:
+def _object(text: str, line: int, loads: Loads) -> dict[str, Any] | BadRow:
     try:
-        value = _decode(text)
+        value = loads(text)
     except (ValueError, RecursionError) as exc:
         return BadRow(line, None, f"is not valid JSON: {exc}")
     return value if isinstance(value, dict) else BadRow(line, None, "is no JSON object")
 
 
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
-
-
-_decode = json.JSONDecoder(parse_constant=_refuse).decode
-
-
-def csv_rows(file: IO[bytes], kinds: Mapping[str, str], required: Iterable[str] = ()) -> Iterator[Row]:
+def csv_rows(
+    file: IO[bytes], kinds: Mapping[str, str], required: Iterable[str] = (), loads: Loads = json.loads
+) -> Iterator[Row]:
     """The rows of a CSV file whose first row names the columns; empty lines are none.
 
     `kinds` are the JSON types of the columns that there may be. What is no value of its kind is left a text. Raises
@@ -128,7 +128,8 @@ def csv_rows(file: IO[bytes], kinds: Mapping[str, str], required: Iterable[str] 
     lines = _Lines(file)
     cells = csv.reader(lines, strict=True)
     header = _header(lines, cells, kinds, required)
-    return _rows_of_cells(lines, cells, [(name, _READERS[kinds[name]]) for name in header])
+    readers: dict[str, _Reader] = {**_READERS, "object": functools.partial(_json, loads)}
+    return _rows_of_cells(lines, cells, [(name, readers[kinds[name]]) for name in header])
 
 
 _Reader = Callable[[str], Any]
@@ -188,7 +189,6 @@ def _values(
 
 
 _MARKED = re.compile("'+[=+@-]")
-_FORMULA = re.compile("'*[=+@-]")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _INTEGER = re.compile("[+-]?[0-9]{1,20}", re.ASCII)
 
@@ -210,9 +210,9 @@ def _list(cell: str) -> list[str]:
     return _text(cell).replace("\r\n", "\n").split("\n")
 
 
-def _json(cell: str) -> Any:
+def _json(loads: Loads, cell: str) -> Any:
     try:
-        return _decode(cell)
+        return loads(cell)
     except (ValueError, RecursionError):
         return cell
 
@@ -222,27 +222,5 @@ _READERS: Mapping[str, _Reader] = {
     "integer": _integer,
     "number": _number,
     "array": _list,
-    "object": _json,
 }
-"""By the types of JSON Schema."""
-
-
-class CsvWriter:
-    """Makes pieces of a CSV file of rows."""
-
-    def __init__(self) -> None:
-        self._buffer = io.StringIO()
-        self._write = csv.writer(self._buffer, lineterminator="\r\n").writerows
-
-    def piece(self, rows: Iterable[Sequence[str | None]]) -> bytes:
-        """The rows, each a sequence of cells that were made safe."""
-        self._write(rows)
-        text = self._buffer.getvalue()
-        self._buffer.seek(0)
-        self._buffer.truncate()
-        return text.encode()
-
-
-def safe(text: str | None) -> str | None:
-    """A text as it is written in a cell: one that a spreadsheet would take for a formula is marked as a text."""
-    return f"'{text}" if text is not None and _FORMULA.match(text) else text
+"""By the types of JSON Schema; "object" needs to know how JSON is read."""

@@ -2,17 +2,17 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import chain
 from typing import NamedTuple
 
 from flask import Response, current_app, request, stream_with_context
 
 from swagger_server import db
+from swagger_server.courtesy import long_computation
 from swagger_server.problems import Problem
 from swagger_server.queries import sites
-from swagger_server.queries.site_export import AS_CELLS, AS_FEATURES, AS_JSON, CELLS, export
-from swagger_server.records import CsvWriter, safe
+from swagger_server.queries.site_export import AS_CSV, AS_FEATURES, AS_JSON, CELLS, export
 
 
 def export_(user: str, format_: str | None = None) -> Response:
@@ -22,7 +22,7 @@ def export_(user: str, format_: str | None = None) -> Response:
     db.act_as(sites.ROLE, owner=user)
     with ExitStack() as stack:
         stack.enter_context(_room())
-        pieces = stream_with_context(kind.pieces())
+        pieces = stream_with_context(_considerately(kind.pieces()))
         stack.callback(pieces.close)  # type: ignore[attr-defined]  # a generator
         # With what goes wrong before the first of them the answer can still be an error.
         first = next(pieces)
@@ -68,20 +68,21 @@ def _room() -> Iterator[None]:
             _under_way -= 1
 
 
+def _considerately(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    with closing(pieces):  # type: ignore[type-var]  # a generator
+        while True:
+            with long_computation():
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield piece
+
+
 def _as_csv() -> Iterator[bytes]:
-    writer = CsvWriter()
     with db.transaction() as conn:
-        yield writer.piece([CELLS])
-        for rows in export(conn, AS_CELLS):
-            yield writer.piece([_cells(*row) for row in rows])
-
-
-def _cells(*cells: str | None) -> list[str | None]:
-    return [safe(cell) if is_text else cell for cell, is_text in zip(cells, _ARE_TEXTS, strict=True)]
-
-
-_NO_TEXTS = {"id", "city_id", "country", "lat", "lon", "attributes", "created_at", "updated_at"}
-_ARE_TEXTS = [name not in _NO_TEXTS for name in CELLS]
+        yield ",".join(CELLS).encode() + b"\r\n"
+        for rows in export(conn, AS_CSV):
+            yield "".join(f"{row}\r\n" for (row,) in rows).encode()
 
 
 def _as_json_lines() -> Iterator[bytes]:

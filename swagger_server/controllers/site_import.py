@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
-from flask import Response, g, request
+from flask import Response, current_app, g, request
 
 from swagger_server import db, idempotency, under_way
 from swagger_server.controllers.site_input import MOST_ATTRIBUTES, site_properties, site_schema
@@ -62,10 +62,12 @@ def _import(file: IO[bytes]) -> Response:
 
 def _rows_of(file: IO[bytes]) -> Iterator[Row]:
     if request.mimetype == _JSON_LINES:
-        return json_rows(file)
+        return json_rows(file, current_app.json.loads)
     given = {name: schema["type"] for name, schema in site_properties().items()}
     try:
-        return csv_rows(file, {**given, **dict.fromkeys(_OWN_MEMBERS, "string")}, ["name"])
+        return csv_rows(
+            file, {**given, **dict.fromkeys(_OWN_MEMBERS, "string")}, ["name"], current_app.json.loads
+        )
     except BadHeader as exc:
         raise _refusal([exc.fault]) from None
 

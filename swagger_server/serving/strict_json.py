@@ -26,13 +26,7 @@ class Refused(ValueError):
 def loads(text: str, depth: int) -> Any:
     """The value of a text, of at most `depth` levels of arrays and objects (0: as many as Python can take)."""
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_float=_float,
-            parse_int=_int,
-            parse_constant=_refuse_constant,
-        )
+        value = _DECODER.decode(text)
     except RecursionError:
         raise Refused("it is nested too deeply") from None
     except Refused:
@@ -106,3 +100,8 @@ def _shown(name: str) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_float, parse_int=_int, parse_constant=_refuse_constant
+)

@@ -155,7 +155,10 @@ def test_every_bad_row_is_named_and_nothing_is_stored(empty: Database, ada: Call
         {"name": "\ud800"},
         {"external_id": "a\nb", "name": "x"},
     ]
-    text = "".join(json.dumps(row) + "\n" for row in rows) + 'no JSON\n[1]\n{"name": NaN}\n'
+    text = (
+        "".join(json.dumps(row) + "\n" for row in rows)
+        + 'no JSON\n[1]\n{"name": NaN}\n{"name": "x", "name": "y"}\n'
+    )
     assert errors(send(ada, text.encode() + b'{"name": "\xff"}\n', JSON_LINES)) == [
         (2, "name", 'name is "": must have at least 1 character'),
         (3, "lat", "lat is 91: must be at most 90"),
@@ -168,12 +171,13 @@ def test_every_bad_row_is_named_and_nothing_is_stored(empty: Database, ada: Call
         (10, "attributes", "holds the character NUL, which cannot be stored"),
         (11, "attributes", "is larger than 16384 bytes of JSON"),
         (12, "attributes", "is too large once its numbers are written out"),
-        (13, None, "holds half of a surrogate pair, which is no text"),
+        (13, None, "is not valid JSON: a text has half of a surrogate pair"),
         (14, "external_id", r'external_id is "a\nb": must match ^[^\u0000-\u001F\u007F]+$'),
         (15, None, "is not valid JSON: Expecting value: line 1 column 1 (char 0)"),
         (16, None, "is no JSON object"),
         (17, None, "is not valid JSON: NaN is no JSON number"),
-        (18, None, "is not UTF-8"),
+        (18, None, 'is not valid JSON: an object has the name "name" more than once'),
+        (19, None, "is not UTF-8"),
     ]
     assert empty.execute("SELECT count(*) FROM site") == [(0,)]
 

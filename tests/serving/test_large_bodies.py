@@ -81,8 +81,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, 
     """All of them, started side by side: each loads Connexion."""
     with ExitStack() as stack:
 
-        def start(worker: str) -> Service:
-            folder = tmp_path_factory.mktemp("spool")
+        def start(worker: str, folder: Path) -> Service:
             env = {"BULK_FOLDER": str(folder), "BULK_MAX_BODY": str(MAX_BODY), "SERVER_MAX_BODY": "1000"}
             arguments = ("-k", worker, "-c", "/dev/null", "--threads", "4" if worker == "gthread" else "1")
             return Service(
@@ -91,8 +90,9 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, 
                 folder,
             )
 
+        folders = [tmp_path_factory.mktemp("spool") for _ in WORKERS]  # not for threads
         with ThreadPoolExecutor(len(WORKERS)) as starters:
-            started = list(starters.map(start, WORKERS))
+            started = list(starters.map(start, WORKERS, folders))
         yield {service.worker: service for service in started}
 
 

@@ -52,6 +52,7 @@ from swagger_server.serving import (
     validators,
 )
 from swagger_server.serving import Response as Answer
+from swagger_server.spec_file import read_spec
 from swagger_server.worker_user import as_user_of_workers
 
 log = logging.getLogger(__name__)
@@ -235,7 +236,7 @@ def _connexion_app(settings: Settings, spec: Path) -> connexion.FlaskApp:
     api.app.json = encoder.FlaskJson(api.app, settings.limits.json_depth)
     # In the place of Connexion's, which keeps only status and text: no Location, no Retry-After.
     api.app.register_error_handler(werkzeug.exceptions.HTTPException, _answer_or_raise)
-    api.add_api(spec.name, validator_map=validators(settings.limits.json_depth))
+    api.add_api(read_spec(spec), validator_map=validators(settings.limits.json_depth))
     return api
 
 

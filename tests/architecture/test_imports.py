@@ -28,7 +28,7 @@ FLOORS = [
         "rate_limits",
         "worker_user",
     },
-    {"pool", "config", "under_way", "request_id", "paths", "search_key", "prepared", "position"},
+    {"pool", "config", "under_way", "request_id", "paths", "search_key", "prepared", "position", "spec_file"},
     {"timings", "cancellation", "runtime", "pulse", "our_gunicorn", "courtesy", "records", "allocation"},
 ]
 

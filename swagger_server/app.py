@@ -91,7 +91,7 @@ def create_app(
     fixed = _methods_of_fixed(api.app)
     databases = db.databases(api.app).values()
     edge = with_edge(
-        _at_its_own_path(handler, fixed),
+        _as_the_spec_routes(handler, fixed),
         settings.cors,
         settings.server,
         _allowed_methods(api.app, fixed),
@@ -366,13 +366,19 @@ def _methods_of_fixed(app: Flask) -> dict[str, frozenset[str]]:
     return {path: own for path, own in methods.items() if not own.issuperset(adapter.allowed_methods(path))}
 
 
-def _at_its_own_path(handler: Handler, fixed: Mapping[str, frozenset[str]]) -> Handler:
-    """Refuse what the routers would otherwise hand on: PUT /sites/nearest is no PUT of the site "nearest"."""
+def _as_the_spec_routes(handler: Handler, fixed: Mapping[str, frozenset[str]]) -> Handler:
+    """Refuse what the routers would otherwise hand on to an operation that it is not for.
+
+    PUT /sites/nearest is no PUT of the site "nearest". A path with a line break is none to Connexion's router, but it
+    is to Flask's, behind all that Connexion checks.
+    """
 
     def handle(request: Request) -> Answer:
         methods = fixed.get(request.path_in_app)
         if methods is not None and request.method not in methods:
             raise werkzeug.exceptions.MethodNotAllowed
+        if "\n" in request.path:
+            raise werkzeug.exceptions.NotFound
         return handler(request)
 
     return handle

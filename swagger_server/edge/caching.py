@@ -28,7 +28,10 @@ class Caching:
             return
         if self._is_secured(request):
             # Even the caller's own cache asks each time: it does not tell one key's answers from another's.
-            response.set_header("cache-control", "private, no-cache")
+            # What has no tag to ask by, a stream, is not to be kept at all.
+            response.set_header(
+                "cache-control", "private, no-cache" if response.header("etag") else "no-store"
+            )
             return
         private = _is_private(request, response)
         if response.status in (200, 304) and whole is not None:

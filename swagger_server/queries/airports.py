@@ -21,7 +21,7 @@ from psycopg2.extensions import connection
 
 from swagger_server.queries.codes import UTC_OFFSET
 from swagger_server.queries.countries import COUNTRY_OF_CODE
-from swagger_server.queries.sphere import CHORD, DISTANCE_KM, WITHIN_RADIUS
+from swagger_server.queries.sphere import CHORD, DISTANCE_KM, WITHIN_RADIUS, reckonable
 from swagger_server.rows import Key, Page, cut, fetch, fetch_page, fetch_text, narrowed
 
 NEAR_MISS = 3
@@ -245,11 +245,11 @@ def nearest_airports(
     wanted = {
         "with_iata": has_iata or None,
         "without_iata": has_iata is False or None,
-        "radius_km": radius_km,
+        "radius_km": reckonable(radius_km),
         "after": after,
     }
     sql = NEAREST.format(filters=narrowed(_NEAREST_FILTERS, wanted))
-    return fetch_page(conn, sql, {"lat": lat, "lon": lon, **wanted}, limit)
+    return fetch_page(conn, sql, {"lat": reckonable(lat), "lon": reckonable(lon), **wanted}, limit)
 
 
 def find_airport(conn: connection, code: str) -> str | None:

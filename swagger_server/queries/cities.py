@@ -23,7 +23,7 @@ from psycopg2.extensions import connection
 
 from swagger_server.queries.codes import UTC_OFFSET
 from swagger_server.queries.countries import COUNTRY_OF_CODE
-from swagger_server.queries.sphere import CHORD, DISTANCE_KM, WITHIN_RADIUS
+from swagger_server.queries.sphere import CHORD, DISTANCE_KM, WITHIN_RADIUS, reckonable
 from swagger_server.rows import Key, Page, cut, fetch, fetch_page, fetch_text, narrowed
 
 # Near misses are looked for only where fewer cities than this fit better: they cost the most and help the
@@ -308,9 +308,9 @@ def nearest_cities(
 
     The chord is the straight distance on the unit sphere. Without `radius_km` there is no bound.
     """
-    wanted = {"radius_km": radius_km, "min_population": min_population, "after": after}
+    wanted = {"radius_km": reckonable(radius_km), "min_population": min_population, "after": after}
     sql = NEAREST.format(filters=narrowed(_NEAREST_FILTERS, wanted))
-    return fetch_page(conn, sql, {"lat": lat, "lon": lon, **wanted}, limit)
+    return fetch_page(conn, sql, {"lat": reckonable(lat), "lon": reckonable(lon), **wanted}, limit)
 
 
 def find_city(conn: connection, city_id: int) -> str | None:

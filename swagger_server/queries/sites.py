@@ -14,7 +14,7 @@ from psycopg2.extensions import connection
 
 from swagger_server.encoder import dumps
 from swagger_server.queries.countries import COUNTRY_OF_CODE
-from swagger_server.queries.sphere import CHORD, DISTANCE_KM, WITHIN_RADIUS
+from swagger_server.queries.sphere import CHORD, DISTANCE_KM, WITHIN_RADIUS, reckonable
 from swagger_server.rows import Key, Page, fetch, fetch_page, fetch_text, narrowed
 from swagger_server.search_key import search_key
 
@@ -161,6 +161,8 @@ def given(site: Mapping[str, Any]) -> dict[str, Any]:
         "tags": list(site.get("tags", ())),
         "address_lines": list(site.get("address_lines", ())),
         "country": None if country is None else country.upper(),
+        "lat": reckonable(site.get("lat")),
+        "lon": reckonable(site.get("lon")),
         "attributes": dumps(site.get("attributes", {})),
     }
 
@@ -188,7 +190,7 @@ def list_sites(
         "country": country,
         "tag": tag,
         "external_id": external_id,
-        "radius_km": None if near is None else radius_km,
+        "radius_km": None if near is None else reckonable(radius_km),
         "after": after,
     }
     sql = SITES.format(filters=narrowed(_LIST_FILTERS, wanted))
@@ -212,10 +214,10 @@ def nearest_sites(
     bound.
     """
     wanted = {"country": country, "tag": tag, "after": after}
-    sql = NEAREST.format(
-        filters=narrowed(_NEAREST_FILTERS, wanted), within=narrowed(_WITHIN, {"radius_km": radius_km})
-    )
-    return fetch_page(conn, sql, {"lat": lat, "lon": lon, "radius_km": radius_km, **wanted}, limit)
+    point = {"lat": reckonable(lat), "lon": reckonable(lon)}
+    within = {"radius_km": reckonable(radius_km)}
+    sql = NEAREST.format(filters=narrowed(_NEAREST_FILTERS, wanted), within=narrowed(_WITHIN, within))
+    return fetch_page(conn, sql, {**point, **within, **wanted}, limit)
 
 
 def find_site(conn: connection, site_id: str) -> Stored | None:

@@ -4,6 +4,18 @@ The schema has functions for this. Here their bodies are spelled out, because of
 knows that they leave the session as it was; after others it cleans the connection before it lends it again.
 """
 
+from typing import TypeVar
+
+_Number = TypeVar("_Number", float, float | None)
+
+_LEAST = 1e-100
+
+
+def reckonable(number: _Number) -> _Number:
+    """The number, or zero in the place of one that is all but zero: to reckon with that is an error in PostgreSQL."""
+    return 0.0 if number is not None and abs(number) < _LEAST else number
+
+
 CENTRE = """cube(ARRAY[cos(radians(%(lat)s)) * cos(radians(%(lon)s)),
         cos(radians(%(lat)s)) * sin(radians(%(lon)s)), sin(radians(%(lat)s))])"""
 """The point at `lat` and `lon`, degrees."""

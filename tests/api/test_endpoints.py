@@ -122,6 +122,13 @@ def test_a_query_without_anything_to_search_for_is_refused(api: Api, path: str, 
     assert api.get(path, status=400, q=q)["status"] == 400
 
 
+@pytest.mark.parametrize(
+    "path", ["/countries/F%0AR", "/cities/2988507%0A", "/sites/%0A", "/countries/%0A/cities"]
+)
+def test_a_path_with_a_line_break_leads_nowhere(api: Api, path: str) -> None:
+    assert requests.get(f"{api.url}{path}", timeout=30).status_code == 404
+
+
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 def test_nearest_is_no_site_that_could_be_written(api: Api, method: str) -> None:
     options = requests.options(f"{api.url}/sites/nearest", timeout=30)

@@ -112,3 +112,11 @@ def test_only_large_cities_or_airports_with_a_code_when_asked_for(api: Api) -> N
     )
     assert all(a["iata"] for a in api.get("/airports/nearest", has_iata="true", **point)["items"])
     assert not any(a["iata"] for a in api.get("/airports/nearest", has_iata="false", **point)["items"])
+
+
+@pytest.mark.parametrize("tiny", ["5e-324", "-5e-324", "1e-310", "1e-163"])
+@pytest.mark.parametrize("path", ["/cities/nearest", "/airports/nearest"])
+def test_a_number_that_is_all_but_zero_is_zero(api: Api, path: str, tiny: str) -> None:
+    zero = api.get(path, lat=0, lon=0, limit=3)["items"]
+    assert api.get(path, lat=tiny, lon=tiny, limit=3)["items"] == zero
+    assert api.get(path, lat=0, lon=0, radius_km=tiny.lstrip("-"))["items"] == []

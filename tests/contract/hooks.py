@@ -1,18 +1,33 @@
-"""What schemathesis cannot know of the service: which cursor belongs to which list, and which keys are its own.
+"""What schemathesis cannot know of the service: which cursor belongs to which list, what a file of sites holds, and
+which keys are its own.
 
 schemathesis.toml names this module; it is imported in schemathesis' own process.
 """
 
+import csv
+import io
+import json
 import os
 import uuid
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import schemathesis
+from hypothesis import strategies as st
 from schemathesis import Case, HookContext
 
 OWN_KEYS = "CONTRACT_OWN_KEYS"
 """The environment variable with the ids of the keys that the callers come with, separated by commas."""
+
+_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=50)
+_ROWS = st.lists(
+    st.fixed_dictionaries(
+        {"name": _TEXT.map(lambda text: f"Shop {text}"), "external_id": st.uuids().map(str)},
+        optional={"city": _TEXT.map(lambda text: f"City {text}"), "phone": st.just("+33 1 23 45 67 89")},
+    ),
+    min_size=1,
+    max_size=5,
+)
 
 
 @schemathesis.hook
@@ -38,3 +53,19 @@ def _take_real_cursor(case: Case, kwargs: dict[str, Any]) -> None:
 def _spare_own_key(case: Case) -> None:
     if str(case.path_parameters.get("id")).lower() in os.environ.get(OWN_KEYS, "").split(","):
         case.path_parameters["id"] = str(uuid.uuid4())
+
+
+def _as_csv(rows: list[dict[str, str]]) -> bytes:
+    file = io.StringIO()
+    writer = csv.DictWriter(file, sorted({name for row in rows for name in row}))
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue().encode()
+
+
+def _as_lines(rows: list[dict[str, str]]) -> bytes:
+    return "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+
+
+schemathesis.openapi.media_type("text/csv", _ROWS.map(_as_csv))
+schemathesis.openapi.media_type("application/x-ndjson", _ROWS.map(_as_lines))

@@ -52,7 +52,7 @@ def test_what_a_key_opens_is_for_its_owner_alone(ledger: Gunicorn):
     whole = get(ledger, "/ledger/secret", **{"X-API-Key": "right"})
     stream = get(ledger, "/ledger/details/secret-stream", **{"X-API-Key": "right"})
     assert whole.headers["Cache-Control"] == "private, no-cache"
-    assert (stream.text, stream.headers["Cache-Control"]) == ("ada 0\nada 1\nada 2\n", "private, no-cache")
+    assert (stream.text, stream.headers["Cache-Control"]) == ("ada 0\nada 1\nada 2\n", "no-store")
     assert get(ledger, "/ledger/values").headers["Cache-Control"] == "max-age=300"
 
 

@@ -11,7 +11,7 @@ from swagger_server.cli import serve as serve_command
 from tests.support.process import CHECKOUT
 
 PAGES = sorted((CHECKOUT / "docs").glob("*.md"))
-COMMAND = re.compile(r"python -m swagger_server ([^`\n]*)")
+COMMAND = re.compile(r"python -m swagger_server ([^`)\n]*)")
 
 
 def commands(page: Path) -> list[list[str]]:

@@ -1,16 +1,20 @@
 """The README does what it says: its files and commands, followed step by step."""
 
+import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
 from swagger_server.config import load_settings
 from tests.service.conftest import environment_for
-from tests.support.process import CHECKOUT, run_cli, start_gunicorn
+from tests.sites.support import fill
+from tests.support.process import CHECKOUT, environment, run_cli, start_gunicorn
 from tests.support.servers import Database
 
 README = (CHECKOUT / "README.md").read_text()
@@ -46,6 +50,39 @@ def test_your_own_spec_and_tables(walk: Path, database: Database):
         assert requests.get(stores, params={"q": "köln"}, timeout=20).json() == [{"id": 1, **body}]
         assert requests.get(stores, params={"x": "1"}, timeout=20).status_code == 400
         assert requests.get(f"{service.url}/v1/ui/", timeout=20).status_code == 200
+
+
+def test_your_own_places(database: Database, tmp_path: Path):
+    fill(database)
+    block = re.search(r"^## Your own places\n.*?^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert block
+    env = environment_for({"default": database})
+    with start_gunicorn("-w", "1", env=env) as service:
+        commands = block[1].replace("localhost:8080", service.url.removeprefix("http://"))
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands.replace("curl -s", "curl -sf")],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment({**env, "PATH": path, "PYTHONPATH": str(CHECKOUT)}),
+        )
+    assert done.returncode == 0, done.stderr
+    found, changed, imported = _values(done.stdout)
+    assert [site["name"] for site in found["items"]] == ["Till 7"]
+    assert (changed["city_id"], changed["phone"]) == (2988507, "+33 1 23 45")
+    assert imported == {"created": 0, "updated": 0, "unchanged": 1}
+    assert len((tmp_path / "sites.csv").read_text().splitlines()) == 2
+
+
+def _values(text: str) -> list[Any]:
+    """JSON values that follow each other."""
+    decoder, values, rest = json.JSONDecoder(), [], text.strip()
+    while rest:
+        value, end = decoder.raw_decode(rest)
+        values.append(value)
+        rest = rest[end:].lstrip()
+    return values
 
 
 def test_the_files_named_in_the_readme_exist():

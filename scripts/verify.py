@@ -22,7 +22,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.contract.verifying import SPEC, Callers, compile_client, run_client, schemathesis
+from tests.contract.verifying import SPEC, UNLIMITED, Callers, compile_client, run_client, schemathesis
 from tests.service.conftest import environment_for
 from tests.support.filled import filled_cluster, remove_filled
 from tests.support.process import Gunicorn, start_gunicorn
@@ -37,7 +37,7 @@ def _service(folder: Path) -> Iterator[tuple[Gunicorn, Callers]]:
     with PrivateServer(cluster=filled_cluster()) as server:
         places = server.database().sibling("places")
         callers = Callers(places, folder)
-        env = environment_for({"default": places}, **PATIENT)
+        env = environment_for({"default": places}, **UNLIMITED, **PATIENT)
         with start_gunicorn("-w", str(WORKERS), env=env) as service:
             callers.add_sites(service.url)
             yield service, callers

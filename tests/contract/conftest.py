@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.verifying import NODE_PROGRAMS, Callers
+from tests.contract.verifying import NODE_PROGRAMS, UNLIMITED, Callers
 from tests.service.conftest import environment_for
 from tests.sites.support import fill
 from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn
@@ -30,9 +30,18 @@ def callers(few_places: Database, tmp_path_factory: pytest.TempPathFactory) -> C
 @pytest.fixture(scope="package")
 def sound(few_places: Database, callers: Callers) -> Iterator[Gunicorn]:
     """The service, where each owner has sites."""
-    env = environment_for({"default": few_places}, SERVER_STATEMENT_TIMEOUT="20", SERVER_DEADLINE="25")
+    patient = {"SERVER_STATEMENT_TIMEOUT": "20", "SERVER_DEADLINE": "25"}
+    env = environment_for({"default": few_places}, **UNLIMITED, **patient)
     with start_gunicorn("-k", OWN_WORKER, "-w", "1", env=env) as service:
         callers.add_sites(service.url)
+        yield service
+
+
+@pytest.fixture(scope="package")
+def strict(few_places: Database) -> Iterator[Gunicorn]:
+    """The service, for two reads a day."""
+    env = environment_for({"default": few_places}, **{**UNLIMITED, "LIMITS_READS_PER_ADDRESS": "2/day"})
+    with start_gunicorn("-k", OWN_WORKER, "-w", "1", env=env) as service:
         yield service
 
 

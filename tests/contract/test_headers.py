@@ -68,7 +68,7 @@ KINDS = {
     "another method": Asked(405, "DELETE", "/v1/cities"),
     "no such form": Asked(406, "GET", "/v1/sites/export", {**KEY, "Accept": "image/png"}),
     "a conflict": Asked(409, "POST", "/v1/sites", {**KEY, **JSON}, _site(external_id="ada-1")),
-    "too large": Asked(413, "POST", "/v1/sites", {**KEY, **JSON}, b" " * (1 << 20) + b"{}"),
+    "too large": Asked(413, "POST", "/v1/sites", {**KEY, **JSON, "Content-Length": str(1 << 24)}),
     "another media type": Asked(415, "POST", "/v1/sites", {**KEY, "Content-Type": "text/plain"}, b"Shop"),
     "a preflight": Asked(204, "OPTIONS", "/v1/sites", PREFLIGHT),
     "OPTIONS": Asked(204, "OPTIONS", "/v1/sites"),
@@ -124,6 +124,15 @@ def test_nothing_is_wrong_with_the_headers_of_failures(
     faulty: Gunicorn, callers: Callers, status: int, target: str
 ) -> None:
     assert _answer(faulty, callers, Asked(status, "GET", target)).faults() == []
+
+
+def test_nothing_is_wrong_with_the_headers_of_limits(strict: Gunicorn, callers: Callers) -> None:
+    within = Asked(200, "GET", "/v1/cities/2988507")
+    beyond = within._replace(status=429)
+    answers = [_answer(strict, callers, asked) for asked in (within, within, beyond)]
+    assert [answer.faults() for answer in answers] == [[], [], []]
+    assert all(answer.header("ratelimit") and answer.header("ratelimit-policy") for answer in answers)
+    assert answers[-1].header("retry-after")
 
 
 PLANTED = {

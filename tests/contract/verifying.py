@@ -23,6 +23,15 @@ NODE_PROGRAMS = CHECKOUT / "node_modules" / ".bin"
 OWNERS = ("ada", "bob")
 SPARE_KEYS = 50
 """Keys of each owner that may be revoked."""
+UNLIMITED = {
+    "LIMITS_READS_PER_ADDRESS": "0",
+    "LIMITS_WRITES_PER_ADDRESS": "0",
+    "LIMITS_READS_PER_KEY": "0",
+    "LIMITS_WRITES_PER_KEY": "0",
+    "LIMITS_FAILED_AUTHENTICATIONS": "0",
+}
+"""Settings of a service that is asked many things in a short time, with wrong keys too."""
+
 SITES = 20
 """Sites that each owner has at the start."""
 

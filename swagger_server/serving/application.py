@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
+_LINGER = 16_777_216
+"""Bytes by which a body may exceed the limit and still be read from: who is in the midst of sending it may not see
+the answer otherwise. For a larger one nobody waits."""
+
 _APART = 2
 """Threads for what must not wait for a request's."""
 
@@ -113,7 +117,7 @@ class Application:
             if large is not None and large.wants(environ["REQUEST_METHOD"], translate.path_in_app(environ)):
                 return self._read_large(environ, large)
             announced = int(environ.get("CONTENT_LENGTH") or 0)
-            if announced <= self._max_body:  # else nobody waits for it
+            if announced <= self._max_body + _LINGER:
                 body = environ["wsgi.input"].read(self._max_body + 1)
             refusal = self._refusal(body, announced)
         if refusal is not None:
@@ -205,7 +209,7 @@ class Application:
             return await self._receive_large(scope, receive, large)
         body: bytes | None = b""
         announced = _announced(scope)
-        if announced <= self._max_body:  # else nobody waits for it
+        if announced <= self._max_body + _LINGER:
             body = await self._read_body(receive)
         if body is None:
             return None

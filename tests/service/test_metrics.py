@@ -197,7 +197,12 @@ def test_metrics_are_answered_while_every_request_waits(ledger_database: Databas
 
 
 def test_metrics_can_be_switched_off(ledger_database: Database):
-    env = environment_for({"default": ledger_database}, SERVER_METRICS="no")
+    env = environment_for(
+        {"default": ledger_database},
+        SERVER_METRICS="no",
+        LIMITS_READS_PER_ADDRESS="0",
+        LIMITS_READS_PER_KEY="0",
+    )
     with start_gunicorn("-w", "1", "-k", "gthread", env=env, app=LEDGER) as service:
         assert requests.get(f"{service.url}/metrics", timeout=20).status_code == 404
         assert not list(Path(tempfile.gettempdir()).glob(f"swagger_server-*-{service.pid}-*"))

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
-_LINGER = 16_777_216
+_LINGER = 4_194_304
 """Bytes by which a body may exceed the limit and still be read from: who is in the midst of sending it may not see
 the answer otherwise. For a larger one nobody waits."""
 

@@ -33,10 +33,17 @@ def on_starting(server: Any) -> None:
     try:
         loaded = read_settings()
         log.configure(loaded.settings.server)
-        capacity.check(loaded, prepare(loaded.settings, workers), workers)
+        connections = prepare(loaded.settings, workers, with_places=_is_of_places(server))
+        capacity.check(loaded, connections, workers)
     except (ConfigError, EmbeddedError) as exc:
         print(f"swagger_server: {exc}", file=sys.stderr)
         sys.exit(1)
+
+
+def _is_of_places(server: Any) -> bool:
+    """Whether it is the Places API that gunicorn serves, and no spec of somebody's own."""
+    app = getattr(server.app, "app_uri", None) or ""
+    return str(app).partition(":")[0] == "swagger_server.wsgi"
 
 
 def on_exit(_server: Any) -> None:

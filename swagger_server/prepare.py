@@ -23,45 +23,51 @@ _LOCK_SQL = "SELECT pg_try_advisory_xact_lock(%s)"
 _LOCK_POLL = 0.05  # seconds
 
 
-def prepare(settings: Settings, workers: int = 1) -> dict[str, dict[str, Any]]:
+def prepare(settings: Settings, workers: int = 1, *, with_places: bool = True) -> dict[str, dict[str, Any]]:
     """Arguments for psycopg2.connect by the name of the database; "default" is always there.
 
     Where the settings name no default database the embedded one is started or joined, migrated, and filled
-    with the places when it has none: seconds at the first time, milliseconds later. Any number of processes
-    may do so at once. An embedded server that is started here has room for so many workers, one that runs already
-    is left as it is. Raises EmbeddedError. Connects to no other database.
+    with the places when it has none: seconds at the first time, milliseconds later. Without `with_places` it gets
+    the service's own tables alone. Any number of processes may do so at once. An embedded server that is started
+    here has room for so many workers, one that runs already is left as it is. Raises EmbeddedError. Connects to no
+    other database.
     """
     named = {name: database.connect_kwargs() for name, database in settings.databases.items()}
     if not settings.uses_embedded:
         return named
-    return {DEFAULT_DATABASE: prepare_embedded(settings, workers), **named}
+    return {DEFAULT_DATABASE: prepare_embedded(settings, workers, with_places=with_places), **named}
 
 
-def prepare_embedded(settings: Settings, workers: int = 1) -> dict[str, Any]:
+def prepare_embedded(settings: Settings, workers: int = 1, *, with_places: bool = True) -> dict[str, Any]:
     """Start or join the embedded server, fill it if need be, and return its connect arguments."""
     needed = settings.pool.budget or workers * settings.pool.max
     arguments = ensure_running(settings.embedded.data, needed).connect_kwargs
     try:
         with closing(psycopg2.connect(**arguments)) as conn:
-            if not _is_filled(conn):
-                _fill(conn, arguments)
+            if not _is_filled(conn, with_places):
+                _fill(conn, arguments, with_places)
     except (psycopg2.Error, sample.SampleError) as error:
         reason = " ".join(str(error).split())
         raise EmbeddedError(f"The embedded database cannot be filled: {reason}") from error
     return dict(arguments)
 
 
-def _is_filled(conn: connection) -> bool:
-    filled = schema.current_version(conn) >= schema.SCHEMA_VERSION and sample.is_loaded(conn)
+def _is_filled(conn: connection, with_places: bool) -> bool:
+    folders = schema.FOLDERS if with_places else (schema.SERVICE,)
+    filled = schema.current_version(conn, *folders) >= schema.newest_version(*folders)
+    filled = filled and (sample.is_loaded(conn) or not with_places)
     conn.rollback()  # both only read; who goes on must not be in a transaction
     return filled
 
 
-def _fill(conn: connection, arguments: dict[str, Any]) -> None:
+def _fill(conn: connection, arguments: dict[str, Any], with_places: bool) -> None:
     """Migrate and load; whoever waited for the lock finds the work done and does nothing."""
     with fill_lock(arguments):
+        if not with_places:
+            schema.migrate(conn, schema.SERVICE)
+            return
         schema.migrate(conn)
-        if not _is_filled(conn):
+        if not _is_filled(conn, with_places):
             sample.load_places(conn, progress=sys.stderr.isatty())
 
 

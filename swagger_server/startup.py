@@ -40,11 +40,16 @@ _STARTED = "started"
 
 
 def load_application(
-    spec: Path, *, blueprints: Sequence[Blueprint] = (), schema: SchemaCheck | None = None
+    spec: Path,
+    *,
+    blueprints: Sequence[Blueprint] = (),
+    schema: SchemaCheck | None = None,
+    with_places: bool = False,
 ) -> Application:
     """The application for `spec`, with settings from config.ini and the environment, started.
 
-    `blueprints` add pages outside the spec, `schema` a condition for being ready. Settings, a spec or an
+    `blueprints` add pages outside the spec, `schema` a condition for being ready. `with_places` has the embedded
+    database filled with the places. Settings, a spec or an
     embedded database that cannot be used end the process with status 3 and one line on stderr.
     """
     master = our_gunicorn.master()
@@ -53,7 +58,11 @@ def load_application(
         loaded = read_settings()
         log.configure(loaded.settings.server)
         application = create_app(
-            loaded.settings, _prepare(loaded, master), spec=spec, blueprints=blueprints, schema=schema
+            loaded.settings,
+            _prepare(loaded, master, with_places),
+            spec=spec,
+            blueprints=blueprints,
+            schema=schema,
         )
     except (ConfigError, EmbeddedError) as exc:
         _refuse(str(exc))
@@ -63,13 +72,13 @@ def load_application(
     return application
 
 
-def _prepare(loaded: Loaded, master: int | None) -> dict[str, dict[str, Any]]:
+def _prepare(loaded: Loaded, master: int | None, with_places: bool) -> dict[str, dict[str, Any]]:
     """The databases; and a look whether they have room, where gunicorn's master did not take it.
 
     A worker that comes later, when another has found room, only warns: its refusal would stop those that serve.
     """
     workers = our_gunicorn.workers() or capacity.workers_by_environment()
-    connections = prepare(loaded.settings, workers)
+    connections = prepare(loaded.settings, workers, with_places=with_places)
     if not capacity.is_checked():
         folder = _folder_of_workers(master)
         may_refuse = folder is None or not folder.is_noted(_STARTED)

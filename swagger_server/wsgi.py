@@ -12,4 +12,5 @@ application = load_application(
     SPEC,
     blueprints=[site.blueprint],
     schema=SchemaCheck(schema.SCHEMA_VERSION, schema.current_version),
+    with_places=True,
 )

@@ -16,11 +16,12 @@ from tests.support.process import (
     Gunicorn,
     environment,
     group,
+    mentioning,
     run_cli,
     start_gunicorn,
     wait_until,
 )
-from tests.support.servers import Database, free_port
+from tests.support.servers import Database, free_port, open_folder
 
 from .support import Environment, interrupted, settings_for, started
 
@@ -42,6 +43,35 @@ for _ in range(2):
 def embedded(embedded_environment: Environment) -> Environment:
     """Variables that name an embedded database, which three processes at once have prepared."""
     return embedded_environment
+
+
+TABLES = """
+import psycopg2
+from swagger_server import config, prepare
+connection = psycopg2.connect(**prepare.prepare(config.load_settings(), with_places=False)["default"])
+cursor = connection.cursor()
+cursor.execute("SELECT to_regclass('api_key') IS NOT NULL, to_regclass('city') IS NOT NULL")
+print(*cursor.fetchone())
+"""
+
+
+def test_a_spec_of_ones_own_gets_the_services_own_tables_and_no_places() -> None:
+    with open_folder() as folder:
+        (folder / "empty.ini").touch()
+        env: Environment = {
+            "EMBEDDED_DATA": str(folder / "data"),
+            "SWAGGER_SERVER_CONFIG": str(folder / "empty.ini"),
+        }
+        with start_gunicorn("-w", "1", env=env, app="tests.second_spec.wsgi"):
+            done = subprocess.run(
+                [sys.executable, "-c", TABLES],
+                env=environment(env),
+                capture_output=True,
+                text=True,
+                cwd=CHECKOUT,
+            )
+        wait_until(lambda: not mentioning(str(folder)), explain=lambda: f"left: {mentioning(str(folder))}")
+    assert (done.stdout, done.stderr) == ("True False\n", "")
 
 
 def test_racing_processes_each_find_the_database_ready() -> None:

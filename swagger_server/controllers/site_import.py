@@ -34,6 +34,9 @@ def import_(user: str) -> Response:
     if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
         raise Problem(415, "The file is to be in UTF-8.")
     db.act_as(sites.ROLE, owner=user)
+    asked = under_way.current.get()
+    # Before the key is taken: who waits for another's import may wait as long as for one's own.
+    site_import.be_patient(g.db, None if asked is None else asked.cancellation.time_left())
     fingerprint = _fingerprint(file) if idempotency.HEADER in request.headers else None
     return idempotency.once(lambda: _import(file), fingerprint)
 
@@ -47,9 +50,8 @@ def _fingerprint(file: IO[bytes]) -> bytes:
 
 
 def _import(file: IO[bytes]) -> Response:
-    asked = under_way.current.get()
     conn, rows = g.db, _Rows(_rows_of(file))
-    site_import.begin_import(conn, None if asked is None else asked.cancellation.time_left())
+    site_import.begin_import(conn)
     with long_computation() as pause:
         site_import.stage(conn, rows, pause)
     bad = sorted([*rows.bad, *site_import.find_bad_rows(conn, MOST_BAD_ROWS)])

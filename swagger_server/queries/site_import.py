@@ -118,10 +118,14 @@ class Imported(NamedTuple):
     updated: int
 
 
-def begin_import(conn: connection, seconds: float | None) -> None:
-    """Make the table for the rows. A statement of the transaction may take `seconds` from here on; None: any time."""
+def be_patient(conn: connection, seconds: float | None) -> None:
+    """A statement of the transaction may take `seconds` from here on; None: any time."""
     milliseconds = 0 if seconds is None else max(1, round(seconds * 1000))
     fetch(conn, _PATIENCE, {"milliseconds": str(milliseconds)})
+
+
+def begin_import(conn: connection) -> None:
+    """Make the table for the rows."""
     with conn.cursor() as cur:
         cur.execute(_TABLE)
 

@@ -426,3 +426,25 @@ def test_the_time_for_an_import_is_its_own(empty: Database):
         answer = send(eve, "external_id,name\nheld,y\n")
         assert (answer.status_code, time.monotonic() - begun > 1) == (504, True)
         assert eve.names() == ["x"]
+
+
+WAITING_FOR_A_KEY = """SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%INTO idempotency_key%'
+    AND wait_event_type = 'Lock' AND now() - query_start > interval '1.5 s'"""
+
+
+def test_a_file_that_is_sent_again_waits_for_the_first_one(empty: Database):
+    settings = {"SERVER_STATEMENT_TIMEOUT": "1", "SERVER_DEADLINE": "30", "BULK_DEADLINE": "30"}
+    env = environment_for({"default": empty}, **settings)
+    with (
+        start_gunicorn("-k", "gthread", "-w", "1", "--threads", "4", env=env) as started,
+        ThreadPoolExecutor(2) as both,
+        closing(empty.connect()) as other,
+    ):
+        eve = caller(empty, started.url, "eve")
+        eve.add(external_id="held", name="x")
+        other.cursor().execute("SELECT FROM site WHERE external_id = 'held' FOR UPDATE")
+        body = "external_id,name\nheld,y\n"
+        sent = [both.submit(send, eve, body, Idempotency_Key="file-1") for _ in range(2)]
+        wait_until(lambda: empty.execute(WAITING_FOR_A_KEY) == [(1,)])
+        other.rollback()
+        assert [counts(each.result()) for each in sent] == [(0, 1, 0)] * 2

@@ -21,6 +21,9 @@ from swagger_server.serving import Fault
 MOST_BAD_ROWS = 100
 """That are named."""
 
+_LONGEST_FIELD = 100
+"""Characters that are told of a field's name: an unknown one is whatever was sent."""
+
 _OWN_MEMBERS = frozenset({"id", "created_at", "updated_at"})
 """What an export has of a site beside what is given of one: its id tells which site it is, the others are not read."""
 
@@ -76,7 +79,9 @@ def _rows_of(file: IO[bytes]) -> Iterator[Row]:
 
 def _refusal(bad: list[BadRow]) -> Problem:
     count = f"{MOST_BAD_ROWS} rows or more" if len(bad) >= MOST_BAD_ROWS else f"{len(bad)} of the rows"
-    named = [row._asdict() for row in bad[:MOST_BAD_ROWS]]
+    named = [
+        row._replace(field=row.field and row.field[:_LONGEST_FIELD])._asdict() for row in bad[:MOST_BAD_ROWS]
+    ]
     return Problem(400, f"{count} cannot be taken. Nothing was stored.", errors=named)
 
 

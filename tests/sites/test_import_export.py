@@ -189,6 +189,12 @@ def test_of_many_bad_rows_the_first_hundred_are_named(empty: Database, ada: Call
     assert empty.execute("SELECT count(*) FROM site") == [(0,)]
 
 
+def test_a_refusal_does_not_repeat_long_names(empty: Database, ada: Caller):
+    answer = send_sites(ada, *[{"name": "x", "y" * 10_000: 1}] * 100)
+    assert {field for _, field, _ in errors(answer)} == {"y" * 100}
+    assert len(answer.content) < 50_000
+
+
 def test_a_site_may_stay_in_a_city_that_is_gone(empty: Database, ada: Caller):
     rows = [{"external_id": "a", "name": "x", "city_id": PARIS}, {"name": "y", "city_id": PARIS}]
     assert counts(send_sites(ada, *rows)) == (2, 0, 0)

@@ -21,6 +21,9 @@ from swagger_server.serving import Fault
 MOST_BAD_ROWS = 100
 """That are named."""
 
+_LONGEST_FIELD = 100
+"""Characters that are told of a field's name: an unknown one is whatever was sent."""
+
 _OWN_MEMBERS = frozenset({"id", "created_at", "updated_at"})
 """What an export has of a site beside what is given of one: its id tells which site it is, the others are not read."""
 
@@ -34,6 +37,9 @@ def import_(user: str) -> Response:
     if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
         raise Problem(415, "The file is to be in UTF-8.")
     db.act_as(sites.ROLE, owner=user)
+    asked = under_way.current.get()
+    # Before the key is taken: who waits for another's import may wait as long as for one's own.
+    site_import.be_patient(g.db, None if asked is None else asked.cancellation.time_left())
     fingerprint = _fingerprint(file) if idempotency.HEADER in request.headers else None
     return idempotency.once(lambda: _import(file), fingerprint)
 
@@ -47,9 +53,8 @@ def _fingerprint(file: IO[bytes]) -> bytes:
 
 
 def _import(file: IO[bytes]) -> Response:
-    asked = under_way.current.get()
     conn, rows = g.db, _Rows(_rows_of(file))
-    site_import.begin_import(conn, None if asked is None else asked.cancellation.time_left())
+    site_import.begin_import(conn)
     with long_computation() as pause:
         site_import.stage(conn, rows, pause)
     bad = sorted([*rows.bad, *site_import.find_bad_rows(conn, MOST_BAD_ROWS)])
@@ -74,7 +79,9 @@ def _rows_of(file: IO[bytes]) -> Iterator[Row]:
 
 def _refusal(bad: list[BadRow]) -> Problem:
     count = f"{MOST_BAD_ROWS} rows or more" if len(bad) >= MOST_BAD_ROWS else f"{len(bad)} of the rows"
-    named = [row._asdict() for row in bad[:MOST_BAD_ROWS]]
+    named = [
+        row._replace(field=row.field and row.field[:_LONGEST_FIELD])._asdict() for row in bad[:MOST_BAD_ROWS]
+    ]
     return Problem(400, f"{count} cannot be taken. Nothing was stored.", errors=named)
 
 

@@ -90,6 +90,10 @@ _SET_EXCLUDED, _DIFFERS_EXCLUDED = _change("excluded")
 
 _FILLED = f"SELECT i.id AS number, {FILLED} FROM site_import i LEFT JOIN city c ON c.id = i.city_id"
 
+# Of an owner who is new to it the planner expects a site or two, and would go through all rows for each of them.
+_WITHOUT_LOOPS = "SET LOCAL enable_nestloop = off"
+_AS_USUAL = "SET LOCAL enable_nestloop TO DEFAULT"
+
 UPDATED_BY_ID = f"""
 WITH done AS (
     UPDATE site AS s SET {_SET}
@@ -118,10 +122,14 @@ class Imported(NamedTuple):
     updated: int
 
 
-def begin_import(conn: connection, seconds: float | None) -> None:
-    """Make the table for the rows. A statement of the transaction may take `seconds` from here on; None: any time."""
+def be_patient(conn: connection, seconds: float | None) -> None:
+    """A statement of the transaction may take `seconds` from here on; None: any time."""
     milliseconds = 0 if seconds is None else max(1, round(seconds * 1000))
     fetch(conn, _PATIENCE, {"milliseconds": str(milliseconds)})
+
+
+def begin_import(conn: connection) -> None:
+    """Make the table for the rows."""
     with conn.cursor() as cur:
         cur.execute(_TABLE)
 
@@ -211,6 +219,10 @@ def find_bad_rows(conn: connection, most: int) -> Iterator[BadRow]:
 
 def write_sites(conn: connection) -> Imported:
     """Make the caller's sites what the rows say: those with an external_id, or an id, that is there, and new ones."""
-    counts = [fetch(conn, sql, {})[0] for sql in (UPDATED_BY_ID, WRITTEN)]
+    with conn.cursor() as cur:
+        cur.execute(_WITHOUT_LOOPS)
+        by_id = fetch(conn, UPDATED_BY_ID, {})
+        cur.execute(_AS_USUAL)
+    counts = [*by_id, *fetch(conn, WRITTEN, {})]
     created, updated = (sum(column) for column in zip(*counts, strict=True))
     return Imported(created, updated)

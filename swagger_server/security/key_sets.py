@@ -7,7 +7,7 @@ thread where there are none.
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from time import monotonic
@@ -37,6 +37,9 @@ TIMEOUT = 3.0
 PATIENCE = 5.0
 """Seconds to wait for another thread's fetch."""
 
+WEAKEST_RSA = 2048
+"""Bits that an RSA key must have at least (RFC 7518, section 3.3)."""
+
 Fetch = Callable[[], Mapping[str, Any]]
 
 
@@ -47,12 +50,14 @@ class KeySet:
         self._fetch = fetch
         self._clock = clock
         self._lock = threading.Lock()
-        self._keys: Mapping[str | None, jwt.PyJWK] = {}
+        self._keys: Sequence[jwt.PyJWK] = ()
         self._fetched = self._failed = float("-inf")
         self._under_way: Future[None] | None = None
 
-    def key(self, kid: str | None) -> jwt.PyJWK | None:
-        """The key of this id; None where there is none. Without an id, the only one there is.
+    def key(self, kid: str | None, algorithm: str) -> jwt.PyJWK | None:
+        """The key of this id, and of several the one for the algorithm; None where there is none.
+
+        Without an id, the only one there is, or one that has none.
 
         Waits for the source when it must. Raises KeysUnavailable.
         """
@@ -60,14 +65,16 @@ class KeySet:
         if self._clock() - seen > LIFESPAN:
             self._refresh(seen, is_needed=self._clock() - seen > STALE)
         seen = self._fetched
-        if (found := self._find(kid)) is None and self._clock() - seen > COOLDOWN:
+        if (found := self._find(kid, algorithm)) is None and self._clock() - seen > COOLDOWN:
             self._refresh(seen, is_needed=True)
-            found = self._find(kid)
+            found = self._find(kid, algorithm)
         return found
 
-    def _find(self, kid: str | None) -> jwt.PyJWK | None:
+    def _find(self, kid: str | None, algorithm: str) -> jwt.PyJWK | None:
+        # Ids need not differ between kinds of keys (RFC 7517, section 4.5).
         keys = self._keys
-        return next(iter(keys.values())) if kid is None and len(keys) == 1 else keys.get(kid)
+        named = keys if kid is None and len(keys) == 1 else [key for key in keys if key.key_id == kid]
+        return next((key for key in named if key.algorithm_name == algorithm), named[0] if named else None)
 
     def _refresh(self, seen: float, *, is_needed: bool) -> None:
         """Fetch what is newer than `seen`, or have it fetched; KeysUnavailable where that failed and `is_needed`."""
@@ -104,10 +111,17 @@ class KeySet:
                 self._under_way = None
 
 
-def _usable(data: Mapping[str, Any]) -> dict[str | None, jwt.PyJWK]:
-    """The keys for signatures by their id, but for kinds that the library does not know."""
+def _usable(data: Mapping[str, Any]) -> list[jwt.PyJWK]:
+    """The keys for signatures, but for kinds that the library does not know, and RSA keys that are too short."""
     keys = jwt.PyJWKSet.from_dict(dict(data)).keys
-    return {key.key_id: key for key in keys if key.public_key_use in ("sig", None)}
+    return [key for key in keys if key.public_key_use in ("sig", None) and not _is_weak(key)]
+
+
+def _is_weak(key: jwt.PyJWK) -> bool:
+    is_weak = key.key_type == "RSA" and key.key.key_size < WEAKEST_RSA
+    if is_weak:
+        log.warning("the RSA key %r of the tokens has %d bits: it is left out", key.key_id, key.key.key_size)
+    return is_weak
 
 
 def source(where: str) -> Fetch:

@@ -43,13 +43,13 @@ class Tokens:
             header = jwt.get_unverified_header(token)
             if header.get("alg") not in _ALGORITHMS:
                 raise jwt.InvalidAlgorithmError
-            return self._verified(token, header.get("kid"))
+            return self._verified(token, header.get("kid"), header["alg"])
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as exc:
             reasons = (reason for kind, reason in _REASONS.items() if isinstance(exc, kind))
             raise TokenRefused(next(reasons, _OTHERWISE)) from None
 
-    def _verified(self, token: str, kid: str | None) -> Mapping[str, Any]:
-        key = self._keys.key(kid)
+    def _verified(self, token: str, kid: str | None, algorithm: str) -> Mapping[str, Any]:
+        key = self._keys.key(kid, algorithm)
         if key is None:
             raise TokenRefused("it is signed with a key that is not known")
         claims: Mapping[str, Any] = jwt.decode(

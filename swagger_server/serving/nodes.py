@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from jsonschema import Draft4Validator
 
 from swagger_server.serving.faults import Finding, Path
+from swagger_server.serving.patterns import compile_pattern
 
 Schema = Mapping[str, Any]
 Accepts = Callable[[Any], bool]
@@ -362,6 +363,6 @@ def _expect_number(limit: Any) -> None:
 
 def _compiled(pattern: Any) -> re.Pattern[str]:
     try:
-        return re.compile(_expect(pattern, str))
+        return compile_pattern(_expect(pattern, str))
     except (re.error, OverflowError, RecursionError):
         raise Uncovered(f"the pattern {pattern!r}") from None

@@ -5,13 +5,13 @@ is left out, or handed back to Python: regular expressions and formats are Pytho
 Infinity is no number to jsonschema-rs, so it may refuse what is valid, and must not do so below `not` or `oneOf`.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jsonschema_rs
 
 from swagger_server.serving.nodes import Schema
+from swagger_server.serving.patterns import compile_pattern
 
 Accepts = Callable[[Any], bool]
 
@@ -196,5 +196,5 @@ def _is_plain(choice: Any) -> bool:
 
 
 def _searching(pattern: str) -> Accepts:
-    search = re.compile(pattern).search
+    search = compile_pattern(pattern).search
     return lambda text: search(text) is not None

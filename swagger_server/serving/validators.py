@@ -1,7 +1,8 @@
 """Requests as Connexion checks them, with some of its defaults mended.
 
 A body that is not text in its encoding is the client's error, not the server's; JSON is taken as it is meant
-(`strict_json`); and the formats that OpenAPI names for dates are checked.
+(`strict_json`); the formats that OpenAPI names for dates are checked; and the end of a pattern is that of the text
+(`patterns`).
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -9,16 +10,22 @@ from typing import Any, ClassVar
 
 from connexion.datastructures import MediaTypeDict
 from connexion.exceptions import BadRequestProblem
+from connexion.json_schema import Draft4RequestValidator, Draft4ResponseValidator
 from connexion.validators import VALIDATOR_MAP, AbstractRequestBodyValidator
 from connexion.validators.json import JSONRequestBodyValidator
 from jsonschema import Draft4Validator, Draft202012Validator
 
 from swagger_server.serving import strict_json
+from swagger_server.serving.patterns import pattern_errors
 from swagger_server.serving.translate import Scope
 
 # Connexion validates by draft 4, which has no "date" and no "uuid"; later drafts know how to check them.
 for _name in ("date", "date-time", "uuid"):
     Draft4Validator.FORMAT_CHECKER.checkers[_name] = Draft202012Validator.FORMAT_CHECKER.checkers[_name]
+
+# Connexion's own validators have copies of the keywords.
+for _kind in (Draft4Validator, Draft4RequestValidator, Draft4ResponseValidator):
+    _kind.VALIDATORS["pattern"] = pattern_errors
 
 JSON_DEPTH = 32
 """Levels of arrays and objects that a body may have, where nobody has said otherwise."""

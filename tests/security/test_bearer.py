@@ -9,6 +9,8 @@ from pathlib import Path
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 from swagger_server.config import JwtSettings
 from swagger_server.security.errors import KeysUnavailable, TokenRefused
@@ -225,6 +227,35 @@ def test_keys_for_encryption_sign_nothing():
         tokens.claims(token())
 
 
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("kid", ["same", None])
+def test_keys_of_one_id_are_told_apart_by_their_kind(order: int, kid: str | None):
+    keys = {"keys": [without_none({**key, "kid": kid}) for key in key_set("r1", "e1")["keys"]][::order]}
+    tokens = Tokens(SETTINGS, KeySet(lambda: keys))
+    for name in ("r1", "e1"):
+        assert tokens.claims(token(name, header={"kid": kid}))["sub"] == "ada"
+        with pytest.raises(TokenRefused, match="its signature is wrong"):
+            tokens.claims(token(f"{name[0]}2", header={"kid": kid}))
+
+
+def without_none(members: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")  # of the one who signs
+@pytest.mark.parametrize(("bits", "is_taken"), [(1024, False), (2048, True)])
+def test_a_short_rsa_key_signs_nothing(bits: int, is_taken: bool):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    keys = {"keys": [{**RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": "short"}]}
+    signed = jwt.encode(GOOD, key, "RS256", {"kid": "short"})
+    tokens = Tokens(SETTINGS, KeySet(lambda: keys))
+    if is_taken:
+        assert tokens.claims(signed)["sub"] == "ada"
+    else:
+        with pytest.raises(TokenRefused, match="not known"):
+            tokens.claims(signed)
+
+
 def test_a_set_of_one_key_needs_no_id():
     tokens = Tokens(SETTINGS, KeySet(lambda: key_set("r1")))
     assert tokens.claims(token(header={"kid": None}))["sub"] == "ada"
@@ -244,17 +275,17 @@ def test_keys_are_kept_and_a_new_one_is_fetched_at_a_bounded_rate():
     with endpoint() as served:
         clock = Clock()
         keys = KeySet(source(served.url), clock)
-        assert all(keys.key("r1") for _ in range(100))
+        assert all(keys.key("r1", "RS256") for _ in range(100))
         assert served.asked == 1
-        assert [keys.key(f"made-up-{number}") for number in range(100)] == [None] * 100
+        assert [keys.key(f"made-up-{number}", "RS256") for number in range(100)] == [None] * 100
         assert served.asked == 1
         served.keys = key_set("r2")
         clock.now += COOLDOWN + 1
-        assert keys.key("r2") is not None
-        assert keys.key("r1") is None
+        assert keys.key("r2", "RS256") is not None
+        assert keys.key("r1", "RS256") is None
         assert served.asked == 2
         clock.now += LIFESPAN + 1
-        assert keys.key("r2") is not None
+        assert keys.key("r2", "RS256") is not None
         assert served.asked == 3
 
 
@@ -262,23 +293,23 @@ def test_a_source_that_fails_leaves_the_keys_good_for_an_hour():
     with endpoint() as served:
         clock = Clock()
         keys = KeySet(source(served.url), clock)
-        assert keys.key("r1") is not None
+        assert keys.key("r1", "RS256") is not None
         served.keys = None
         clock.now = LIFESPAN + 1
-        assert all(keys.key("r1") for _ in range(20))
+        assert all(keys.key("r1", "RS256") for _ in range(20))
         assert served.asked == 2
         # Whether there is such a key nobody knows now.
         with pytest.raises(KeysUnavailable):
-            keys.key("r2")
+            keys.key("r2", "RS256")
         assert served.asked == 2
         clock.now = STALE + 1
         for _ in range(20):
             with pytest.raises(KeysUnavailable):
-                keys.key("r1")
+                keys.key("r1", "RS256")
         assert served.asked == 3
         served.keys = key_set("r1")
         clock.now += RETRY + 1
-        assert keys.key("r1") is not None
+        assert keys.key("r1", "RS256") is not None
 
 
 @pytest.mark.parametrize("content", [{}, {"keys": []}, [], {"keys": [{"kty": "?"}]}, "text"])
@@ -286,14 +317,14 @@ def test_what_is_no_key_set_is_a_source_that_fails(content):
     with endpoint() as served:
         served.keys = content
         with pytest.raises(KeysUnavailable):
-            KeySet(source(served.url)).key("r1")
+            KeySet(source(served.url)).key("r1", "RS256")
 
 
 def test_nobody_is_followed_to_another_address():
     with endpoint() as served, endpoint() as other:
         served.redirect = other.url
         with pytest.raises(KeysUnavailable):
-            KeySet(source(served.url)).key("r1")
+            KeySet(source(served.url)).key("r1", "RS256")
         assert (served.asked, other.asked) == (1, 0)
 
 
@@ -308,7 +339,7 @@ def test_many_that_need_keys_at_once_fetch_once():
         return key_set("r1")
 
     keys, found = KeySet(fetch), []
-    threads = [threading.Thread(target=lambda: found.append(keys.key("r1"))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.append(keys.key("r1", "RS256"))) for _ in range(8)]
     for thread in threads:
         thread.start()
     assert entered.wait(20)
@@ -324,7 +355,7 @@ def test_a_file_is_read_again(tmp_path: Path):
     file, clock = tmp_path / "jwks.json", Clock()
     file.write_text(json.dumps(key_set("r1")))
     keys = KeySet(source(str(file)), clock)
-    assert keys.key("r1") is not None
+    assert keys.key("r1", "RS256") is not None
     file.write_text(json.dumps(key_set("r2")))
     clock.now += COOLDOWN + 1
-    assert keys.key("r2") is not None
+    assert keys.key("r2", "RS256") is not None

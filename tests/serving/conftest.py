@@ -5,13 +5,15 @@ import gc
 import itertools
 import logging
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import connexion
 import pytest
-from jsonschema import Draft4Validator
+from connexion.json_schema import Draft4RequestValidator, Draft4ResponseValidator
+from jsonschema import Draft3Validator, Draft4Validator
 
 from swagger_server.serving import VALIDATORS, Application, connexion_handler
 from tests.serving.comparing import assert_length_is_right, comparable
@@ -81,10 +83,10 @@ def sides_of(reference: connexion.FlaskApp, ours: connexion.FlaskApp, runner: as
 
 
 def _unmended(side: Side) -> Side:
-    """The side as it is without this project: it has Connexion's validator check more formats."""
+    """The side as it is without this project: it has Connexion's validator check more formats, and `$` in patterns."""
 
     def ask(call: Call) -> Answer:
-        with _formats_of_draft_4():
+        with _formats_of_draft_4(), _patterns_of_python():
             return side(call)
 
     return ask
@@ -99,6 +101,15 @@ def _formats_of_draft_4() -> Iterator[None]:
         yield
     finally:
         checker.checkers = mended
+
+
+@contextmanager
+def _patterns_of_python() -> Iterator[None]:
+    plain = Draft3Validator.VALIDATORS["pattern"]
+    with ExitStack() as mended:
+        for kind in (Draft4Validator, Draft4RequestValidator, Draft4ResponseValidator):
+            mended.enter_context(patch.dict(kind.VALIDATORS, pattern=plain))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -28,6 +28,17 @@ WRONG_FORMATS = (
     ),
 )
 
+LINE_ENDS = (
+    Call("GET", "/gallery/query/scalars?code=ABC%0A"),
+    Call(
+        "POST",
+        "/gallery/body/person",
+        (("Content-Type", "application/json"),),
+        json.dumps({"name": "Ada", "address": {"city": "London", "zip": "12345\n"}}).encode(),
+    ),
+)
+"""Values that end in a line feed, which to Python a pattern's `$` may stand before."""
+
 _JSON_BY_DEFAULT = ("/body", "/several", "/secured/async")
 """Where the spec wants JSON, or names it first."""
 
@@ -138,6 +149,12 @@ DIFFERENCES = (
         "Dates and UUIDs that are none are refused, as the spec asks.",
         WRONG_FORMATS[-1],
         lambda call, _reference: call in WRONG_FORMATS,
+        _bad_request,
+    ),
+    Difference(
+        "The end of a pattern is the end of the text.",
+        LINE_ENDS[-1],
+        lambda call, _reference: call in LINE_ENDS,
         _bad_request,
     ),
     Difference(

@@ -14,7 +14,7 @@ from tests.serving import calls
 from tests.serving.calls.making import Group, get
 from tests.serving.comparing import comparable
 from tests.serving.conftest import WAYS, Sides
-from tests.serving.differences import DIFFERENCES, WRONG_FORMATS, Difference
+from tests.serving.differences import DIFFERENCES, LINE_ENDS, WRONG_FORMATS, Difference
 from tests.serving.sides import Call
 
 # Connexion's own stack leaves uploads open and, where its error handlers fail, a coroutine unawaited.
@@ -86,7 +86,7 @@ def test_known_differences(gallery: Sides, call: Call):
     assert gallery.differences(call) == []
 
 
-@pytest.mark.parametrize("call", [*CHUNKED, *WRONG_FORMATS], ids=str)
+@pytest.mark.parametrize("call", [*CHUNKED, *WRONG_FORMATS, *LINE_ENDS], ids=str)
 def test_what_is_mended(gallery: Sides, call: Call):
     assert gallery.differences(call) == []
 

@@ -152,6 +152,41 @@ def test_where_engines_differ_connexion_is_right(schema: Schema, value: Any, par
     assert outcome(accepts, schema, value, parameter=parameter) == expected
 
 
+@pytest.mark.parametrize(
+    ("pattern", "good", "bad"),
+    [
+        ("^ab$", ["ab"], ["ab\n", "ab\n\n", "b"]),
+        ("^(a|b$)", ["ac", "b"], ["b\n"]),
+        (r"^a\$$", ["a$"], ["a$\n", "a"]),
+        (r"^\\$", ["\\"], ["\\\n"]),
+        ("[$]", ["a$\n"], ["a"]),
+        (r"^[]$\]]+$", ["]$"], ["$\n"]),
+        ("^[^$]$", ["a", "\n"], ["$", "a\n"]),
+        ("a\n$", ["a\n"], ["a", "a\n\n"]),
+        ("(?m)^a$", ["a\nb", "a\n"], ["ab"]),
+    ],
+)
+@pytest.mark.parametrize(
+    ("around", "wrap", "engine"),
+    [
+        ({"type": "string"}, lambda schema: schema, "python"),
+        ({}, lambda schema: {"type": "array", "items": schema}, "rust"),
+        ({"dependencies": {}}, lambda schema: schema, "jsonschema"),
+    ],
+    ids=["python", "rust", "jsonschema"],
+)
+@pytest.mark.parametrize("parameter", [False, True], ids=["body", "parameter"])
+def test_the_end_of_a_pattern_is_the_end_of_the_text(
+    pattern: str, good: list[str], bad: list[str], around: Schema, wrap: Any, engine: str, parameter: bool
+):
+    schema = wrap({**around, "pattern": pattern})
+    assert compile_schema(schema, parameter="it" if parameter else "").engine == engine
+    for judge in (accepts, verdict_of_connexion):
+        for text in (*good, *bad):
+            value = [text] if schema.get("type") == "array" else text
+            assert judge(schema, value, parameter=parameter) is (text in good), text
+
+
 def recursive_schema() -> Schema:
     """What Connexion makes of a schema that refers to itself: a dict that contains itself."""
     tree = {

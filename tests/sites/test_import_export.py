@@ -189,6 +189,12 @@ def test_of_many_bad_rows_the_first_hundred_are_named(empty: Database, ada: Call
     assert empty.execute("SELECT count(*) FROM site") == [(0,)]
 
 
+def test_a_refusal_does_not_repeat_long_names(empty: Database, ada: Caller):
+    answer = send_sites(ada, *[{"name": "x", "y" * 10_000: 1}] * 100)
+    assert {field for _, field, _ in errors(answer)} == {"y" * 100}
+    assert len(answer.content) < 50_000
+
+
 def test_a_site_may_stay_in_a_city_that_is_gone(empty: Database, ada: Caller):
     rows = [{"external_id": "a", "name": "x", "city_id": PARIS}, {"name": "y", "city_id": PARIS}]
     assert counts(send_sites(ada, *rows)) == (2, 0, 0)
@@ -426,3 +432,25 @@ def test_the_time_for_an_import_is_its_own(empty: Database):
         answer = send(eve, "external_id,name\nheld,y\n")
         assert (answer.status_code, time.monotonic() - begun > 1) == (504, True)
         assert eve.names() == ["x"]
+
+
+WAITING_FOR_A_KEY = """SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%INTO idempotency_key%'
+    AND wait_event_type = 'Lock' AND now() - query_start > interval '1.5 s'"""
+
+
+def test_a_file_that_is_sent_again_waits_for_the_first_one(empty: Database):
+    settings = {"SERVER_STATEMENT_TIMEOUT": "1", "SERVER_DEADLINE": "30", "BULK_DEADLINE": "30"}
+    env = environment_for({"default": empty}, **settings)
+    with (
+        start_gunicorn("-k", "gthread", "-w", "1", "--threads", "4", env=env) as started,
+        ThreadPoolExecutor(2) as both,
+        closing(empty.connect()) as other,
+    ):
+        eve = caller(empty, started.url, "eve")
+        eve.add(external_id="held", name="x")
+        other.cursor().execute("SELECT FROM site WHERE external_id = 'held' FOR UPDATE")
+        body = "external_id,name\nheld,y\n"
+        sent = [both.submit(send, eve, body, Idempotency_Key="file-1") for _ in range(2)]
+        wait_until(lambda: empty.execute(WAITING_FOR_A_KEY) == [(1,)])
+        other.rollback()
+        assert [counts(each.result()) for each in sent] == [(0, 1, 0)] * 2

@@ -14,7 +14,7 @@ FAULTY = CHECKOUT / "tests" / "contract" / "faulty" / "openapi.yaml"
 def found(faulty: Gunicorn, callers: Callers, tmp_path_factory: pytest.TempPathFactory) -> Findings:
     """What it finds in the faulty service."""
     folder = tmp_path_factory.mktemp("found")
-    arguments = ("--phases", "fuzzing", "--max-examples", "1")
+    arguments = ("--phases", "fuzzing,stateful", "--max-examples", "15")
     return schemathesis(faulty.url, folder, *arguments, env=callers.environment, spec=FAULTY)
 
 
@@ -34,6 +34,11 @@ PLANTED = {
 def test_a_planted_fault_is_found(found: Findings, fault: str) -> None:
     assert f"GET /{fault}" in found.failures[PLANTED[fault]], found.text
     assert not found.is_clean
+
+
+def test_a_fault_planted_behind_a_link_is_found(found: Findings) -> None:
+    assert "UseAfterFree" in found.failures, found.text
+    assert "/v1/thing-that-outlives-its-end/1" in found.text
 
 
 def test_what_is_sound_beside_the_faults_is_not_complained_of(found: Findings) -> None:

@@ -50,3 +50,4 @@ def test_it_finds_nothing_in_the_service(sound: Gunicorn, callers: Callers, tmp_
     found = schemathesis(sound.url, tmp_path, *arguments, env=callers.environment)
     assert found.is_clean, found.text
     assert found.cases > 100
+    assert " ERROR " not in sound.log()

@@ -67,6 +67,13 @@ def _generated_requests(
     return found.is_clean and found.cases >= cases
 
 
+def _silence(service: Gunicorn) -> bool:
+    """Whether the service has had nothing to complain of, of which its clients may not have been told."""
+    complaints = [line for line in service.log().splitlines() if " ERROR " in line or "Traceback" in line]
+    print("\n".join(complaints[:20]), end="\n" if complaints else "")
+    return not complaints
+
+
 def _operations() -> int:
     paths = yaml.safe_load(SPEC.read_text(encoding="utf-8"))["paths"]
     return sum(len(operations) for operations in paths.values())
@@ -90,6 +97,7 @@ def main() -> int:
         ):
             good = _typed_client(Path(name), service, callers)
             good &= _generated_requests(Path(name), service, callers, arguments.cases, arguments.seed)
+            good &= _silence(service)
             return 0 if good else 1
     finally:
         remove_filled()

@@ -220,7 +220,11 @@ class Application:
 
     async def _receive_large(self, scope: Scope, receive: Receive, large: LargeBodies) -> Request | None:
         request = Request(scope)
-        await self._response(_AwaitedJob(self._admit, request, _nothing_comes))
+        job = _AwaitedJob(self._admit, request, _nothing_comes)
+        try:
+            await self._response(job)
+        finally:
+            job.forget_client()
         if request.refusal is None and not await large.receive(request, receive):
             return None
         request.set_headers(

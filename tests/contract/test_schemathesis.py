@@ -14,7 +14,7 @@ FAULTY = CHECKOUT / "tests" / "contract" / "faulty" / "openapi.yaml"
 def found(faulty: Gunicorn, callers: Callers, tmp_path_factory: pytest.TempPathFactory) -> Findings:
     """What it finds in the faulty service."""
     folder = tmp_path_factory.mktemp("found")
-    arguments = ("--phases", "fuzzing", "--max-examples", "1")
+    arguments = ("--phases", "fuzzing,stateful", "--max-examples", "15")
     return schemathesis(faulty.url, folder, *arguments, env=callers.environment, spec=FAULTY)
 
 
@@ -36,6 +36,11 @@ def test_a_planted_fault_is_found(found: Findings, fault: str) -> None:
     assert not found.is_clean
 
 
+def test_a_fault_planted_behind_a_link_is_found(found: Findings) -> None:
+    assert "UseAfterFree" in found.failures, found.text
+    assert "/v1/thing-that-outlives-its-end/1" in found.text
+
+
 def test_what_is_sound_beside_the_faults_is_not_complained_of(found: Findings) -> None:
     assert not any("GET /sound" in operations for operations in found.failures.values())
 
@@ -45,3 +50,4 @@ def test_it_finds_nothing_in_the_service(sound: Gunicorn, callers: Callers, tmp_
     found = schemathesis(sound.url, tmp_path, *arguments, env=callers.environment)
     assert found.is_clean, found.text
     assert found.cases > 100
+    assert " ERROR " not in sound.log()

@@ -54,6 +54,18 @@ def crash() -> Response:
     raise RuntimeError("planted")
 
 
+def make() -> Response:
+    return json_response(THING, 201)
+
+
+def alive(id_: int) -> Response:
+    return json_response({"id": id_})
+
+
+def end(id_: int) -> Response:
+    return Response(status=204)
+
+
 def busy() -> Response:
     raise PoolTimeout("planted")
 

@@ -310,7 +310,7 @@ class Application:
             await send(start)
             await send({"type": "http.response.body", "body": whole})
         finally:
-            response.close()
+            job.close(response)
 
     async def _send_stream(
         self, start: Mapping[str, Any], stream: Stream, client: Client, send: Send
@@ -379,7 +379,7 @@ class _AwaitedJob(RequestJob[Response]):
         self.response.set_exception(error)
 
     def discard(self, value: Response) -> None:
-        value.close()
+        self.close(value)
 
 
 class _Body:

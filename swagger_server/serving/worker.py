@@ -288,14 +288,14 @@ class _Job(RequestJob[_Answer]):
                 self._write(self._message(response, head, cycle.keep_alive), cycle.keep_alive)
         finally:
             self.forget_client()
-            response.close()
+            self.close(response)
 
     def broke(self, error: BaseException) -> None:
         log.error("the answer to %s could not be sent", self.request.path, exc_info=error)
         self._send_by_asgi(Response(500, [("content-length", "0")], [b""]))
 
     def discard(self, value: _Answer) -> None:
-        value[0].close()
+        self.close(value[0])
 
     def _message(self, response: Response, head: bytes, keep_alive: bool) -> bytes:
         cycle = self._cycle

@@ -14,6 +14,7 @@ from swagger_server.edge.caching import Caching
 from swagger_server.edge.cors import Cors
 from swagger_server.edge.forwarded import trust_proxies
 from swagger_server.edge.limiting import Limiting
+from swagger_server.problems import Problem
 from swagger_server.serving import Handler, OutOfTime, Request, Response
 
 AllowedMethods = Callable[[Request], Iterable[str]]
@@ -88,8 +89,8 @@ class _Edge:
             self._cors.apply(request, access.method, response)
         _describe_request(request, response, access)
         _set_length(response)
-        if access.method == "HEAD":
-            response = Response(response.status, response.headers, [], response.close)
+        if access.method == "HEAD" or response.status in _BODILESS:
+            _drop_body(response)
         return access.until_the_end(response)
 
     def _respond(self, request: Request) -> Response:
@@ -142,11 +143,16 @@ def _make_get(request: Request) -> None:
 
 def _set_length(response: Response) -> None:
     whole = response.whole
-    if response.status in _BODILESS:
-        if whole:
-            response.body = []
-    elif whole is not None:
+    if whole is not None and response.status not in _BODILESS:
         response.headers.set("content-length", str(len(whole)))
+
+
+def _drop_body(response: Response) -> None:
+    try:
+        response.drop_body()
+    except Exception as exc:
+        # Of a stream nobody reads: what its client is told is right all the same.
+        problems.report(exc, Problem(500, "The answer could not be closed."))
 
 
 def _describe_request(request: Request, response: Response, access: Access) -> None:

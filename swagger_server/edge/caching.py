@@ -56,5 +56,5 @@ def answer_not_modified(request: Request, response: Response) -> bool:
         return False
     response.status = 304
     response.headers.keep(_KEPT_BY_304)
-    response.body = []
+    response.drop_body()
     return True

@@ -15,7 +15,15 @@ from typing import Any
 
 from swagger_server import under_way
 from swagger_server.serving import translate
-from swagger_server.serving.body_faults import BodyIncomplete, BodyStalled, BodyTooLarge
+from swagger_server.serving.body_faults import (
+    ANNOUNCING,
+    BodyIncomplete,
+    BodyStalled,
+    BodyTooLarge,
+    announced_length,
+    is_incomplete,
+    may_be_lost,
+)
 from swagger_server.serving.deadlines import Deadlines
 from swagger_server.serving.job import Client, Receive, RequestJob
 from swagger_server.serving.large_bodies import LargeBodies
@@ -193,7 +201,7 @@ class Application:
         job = _AwaitedJob(self.answer, request, receive)
         try:
             response = await self._response(job)
-            if _holds_body_back(request):
+            if _holds_body_back(request) or may_be_lost(scope["headers"]):
                 # Of what its client sends next nobody could tell whether it is the body or another request.
                 response.set_header("connection", "close")
             await self.send(response, job, send)
@@ -208,12 +216,14 @@ class Application:
         if large is not None and large.wants(scope["method"], _path_in_app(scope)):
             return await self._receive_large(scope, receive, large)
         body: bytes | None = b""
-        announced = _announced(scope)
+        announced = announced_length(scope["headers"])
         if announced <= self._max_body + _LINGER:
             body = await self._read_body(receive)
         if body is None:
             return None
-        refusal = BodyTooLarge(self._max_body) if max(len(body), announced) > self._max_body else None
+        refusal = self._refusal(body, announced)
+        if refusal is None and is_incomplete(scope["headers"], len(body)):
+            refusal = BodyIncomplete()
         body = b"" if refusal else body
         scope["headers"] = _with_length(scope["headers"], len(body))
         return Request(scope, body, refusal)
@@ -308,7 +318,7 @@ class Application:
             await send(start)
             await send({"type": "http.response.body", "body": whole})
         finally:
-            response.close()
+            job.close(response)
 
     async def _send_stream(
         self, start: Mapping[str, Any], stream: Stream, client: Client, send: Send
@@ -377,7 +387,7 @@ class _AwaitedJob(RequestJob[Response]):
         self.response.set_exception(error)
 
     def discard(self, value: Response) -> None:
-        value.close()
+        self.close(value)
 
 
 class _Body:
@@ -426,19 +436,12 @@ def _has_body(environ: Environ) -> bool:
 _BODILESS_VERSIONS = frozenset({"1.0", "1.1"})
 """Of HTTP, in which a body is announced by a header."""
 
-_ANNOUNCING = frozenset({b"content-length", b"transfer-encoding"})
-
 
 def may_have_body(scope: Scope) -> bool:
     """Whether a request's body has still to be read."""
     if scope["method"] not in ("GET", "HEAD") or scope.get("http_version") not in _BODILESS_VERSIONS:
         return True
-    return any(name in _ANNOUNCING for name, _ in scope["headers"])
-
-
-def _announced(scope: Scope) -> int:
-    """The length of the body by its header, in bytes; 0 where it is not said."""
-    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+    return any(name in ANNOUNCING for name, _ in scope["headers"])
 
 
 def bodiless_request(scope: Scope) -> Request:
@@ -453,7 +456,7 @@ def _in_memory(scope: Scope) -> Scope:
 
 def _with_length(headers: list[tuple[bytes, bytes]], length: int) -> list[tuple[bytes, bytes]]:
     """The headers for a body that has been read: its length, and no word of chunks."""
-    kept = [pair for pair in headers if pair[0] not in _ANNOUNCING]
+    kept = [pair for pair in headers if pair[0] not in ANNOUNCING]
     if not length and len(kept) == len(headers):
         return headers
     return [*kept, (b"content-length", b"%d" % length)]
@@ -468,7 +471,9 @@ def _path_in_app(scope: Scope) -> str:
 def _holds_body_back(request: Request) -> bool:
     """Whether a client that is refused may have kept its body: it asked first, or sent no more of it."""
     refusal = request.refusal
-    return refusal is not None and (isinstance(refusal, BodyStalled) or request.header("expect") is not None)
+    return refusal is not None and (
+        isinstance(refusal, BodyStalled | BodyIncomplete) or request.header("expect") is not None
+    )
 
 
 async def _nothing_comes() -> Mapping[str, Any]:

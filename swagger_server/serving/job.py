@@ -51,6 +51,10 @@ class RequestJob(Job[T]):
         """What the handler answers."""
         return self.context.run(self._handler, self.request)
 
+    def close(self, response: Response) -> None:
+        """Close a response of the handler's, once nothing of it is under way, on any thread."""
+        self.context.run(response.close)
+
     def failed(self, error: BaseException) -> None:
         if not isinstance(error, GaveUp):
             self.broke(error)

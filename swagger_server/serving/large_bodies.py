@@ -15,7 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from swagger_server.serving.body_faults import BodyFault, BodyIncomplete, BodyStalled, BodyTooLarge
+from swagger_server.serving.body_faults import (
+    BodyFault,
+    BodyIncomplete,
+    BodyStalled,
+    BodyTooLarge,
+    is_incomplete,
+)
 from swagger_server.serving.messages import Request
 from swagger_server.serving.spool import Spool
 
@@ -84,6 +90,8 @@ class LargeBodies:
             with self._spooling(request) as spool:
                 async for pieces in _batches(receive):
                     await self._on_a_thread(spool.write, pieces)
+                if is_incomplete(request.scope["headers"], spool.size):
+                    raise BodyIncomplete
                 await self._on_a_thread(spool.finish)
         except _ClientGone:
             return False

@@ -206,6 +206,10 @@ class Headers:
                 yield from ((name, each) for each in value)
 
 
+def _nothing() -> None:
+    """There is nothing to close any more."""
+
+
 class Response:
     """Status, headers and body. A list as `body` is whole; any other iterable is streamed as it comes.
 
@@ -239,6 +243,13 @@ class Response:
             self.whole = None
         else:
             self.whole = body[0] if len(body) == 1 else b"".join(body)
+
+    def drop_body(self) -> None:
+        """Send none of the body. A stream is closed now, where it was made, and not by whoever sends the rest."""
+        is_stream, self.body = self.whole is None, []
+        if is_stream:
+            close, self.close = self.close, _nothing
+            close()
 
     def header(self, name: str) -> str | None:
         """The first header of that name, which is in lower case, or None."""

@@ -6,11 +6,14 @@ more often, and each turn costs. So few have a request as long as those few comp
 """
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 from time import monotonic, process_time
 from typing import Any, Generic, Protocol, TypeVar
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -326,10 +329,14 @@ class RequestThreads:
                 threading.Thread(target=job.discard, args=(value,), daemon=True).start()
             return
         job.is_over = True
-        if error is None:
-            job.returned(value)
-        else:
-            job.failed(error)
+        try:
+            if error is None:
+                job.returned(value)
+            else:
+                job.failed(error)
+        except Exception:
+            # Whoever collects is in the middle of another client's request.
+            log.exception("the end of a job")
 
     def _adjust_later(self) -> None:
         asyncio.get_running_loop().call_later(_TURN, self._adjust)

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, cast
 
+import httptools
 from gunicorn.arbiter import Arbiter
 from uvicorn.protocols.http.httptools_impl import HEADER_RE, STATUS_LINE, RequestResponseCycle
 from uvicorn.protocols.utils import is_ssl
@@ -65,6 +66,10 @@ class Protocol(StoppingProtocol):
     """So much has come at once, or in several pieces, that a field may be too large."""
     _refusal: bytes | None = None
     """Why the head that has come is refused."""
+    _asks_for_upgrade = False
+    """The head that has come asks for another protocol; it is parsed again, as if it did not."""
+    _method = _version = b""
+    """Of that head."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._collect = self.app.collect if isinstance(self.app, Application) else _nothing
@@ -99,7 +104,7 @@ class Protocol(StoppingProtocol):
             return  # the last answer was the last one of this connection
         self._has_long_head = len(data) > self.largest_field or self._is_open
         steps = self._steps
-        super().data_received(data)
+        self._parse(data)
         if self.pipeline:
             # What they wait for may have been delivered just before they came.
             self._collect()
@@ -109,6 +114,42 @@ class Protocol(StoppingProtocol):
             self._idle += len(data)
             if self._idle > LONGEST_HEAD and not self.transport.is_closing():
                 self._refuse_rest()
+
+    def _parse(self, data: bytes) -> None:
+        """As the base class does it, but for an Upgrade, which is ignored, as RFC 9110 (7.8) allows.
+
+        The parser stops at one: the request's body would be lost, or be taken for another request.
+        """
+        self._unset_keepalive_if_required()
+        rest = memoryview(data)
+        try:
+            while rest:
+                try:
+                    self.parser.feed_data(rest)
+                    return
+                except httptools.HttpParserUpgrade as stopped:
+                    if not self._asks_for_upgrade:
+                        return  # CONNECT: what follows is for nobody
+                    self._asks_for_upgrade = False
+                    rest = rest[stopped.args[0] :]
+                    self._parse_head_again()
+        except httptools.HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _parse_head_again(self) -> None:
+        """The head that has come, without its Upgrade."""
+        lines = [b"%s %s HTTP/%s" % (self._method, self.url, self._version)]
+        lines += [b"%s: %s" % pair for pair in self.headers if pair[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as the base class
+        self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
+
+    def end_with(self, cycle: RequestResponseCycle) -> None:
+        super().end_with(cycle)
+        if cycle.scope["method"] == "CONNECT":
+            # Of what comes next nobody could tell whether it is a request.
+            cycle.keep_alive = False
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -126,6 +167,11 @@ class Protocol(StoppingProtocol):
         self._refusal = self._fault_of_head()
         if self._refusal is not None:
             raise _HeadTooLarge
+        if self.parser.should_upgrade():
+            self._method, self._version = self.parser.get_method(), self.parser.get_http_version().encode()
+            self._asks_for_upgrade = self._method != b"CONNECT"
+            if self._asks_for_upgrade:
+                return
         super().on_headers_complete()
 
     def _fault_of_head(self) -> bytes | None:
@@ -153,6 +199,8 @@ class Protocol(StoppingProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._asks_for_upgrade:
+            return
         self._is_open = False
         self._steps += 1
         super().on_message_complete()
@@ -240,14 +288,14 @@ class _Job(RequestJob[_Answer]):
                 self._write(self._message(response, head, cycle.keep_alive), cycle.keep_alive)
         finally:
             self.forget_client()
-            response.close()
+            self.close(response)
 
     def broke(self, error: BaseException) -> None:
         log.error("the answer to %s could not be sent", self.request.path, exc_info=error)
         self._send_by_asgi(Response(500, [("content-length", "0")], [b""]))
 
     def discard(self, value: _Answer) -> None:
-        value[0].close()
+        self.close(value[0])
 
     def _message(self, response: Response, head: bytes, keep_alive: bool) -> bytes:
         cycle = self._cycle

@@ -3,11 +3,12 @@
 import asyncio
 import hashlib
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from tests.serving.sides import Call, asgi_side, wsgi_side
 from tests.serving.uploads import controllers
 from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn, wait_until
 
-ASGI = ["asgi", "uvicorn_worker.UvicornWorker", OWN_WORKER]
+UVICORNS = "uvicorn_worker.UvicornWorker"
+ASGI = ["asgi", UVICORNS, OWN_WORKER]
 WORKERS = ["sync", "gthread", "gevent", *ASGI]
 SPEC = Path(__file__).parent / "uploads" / "openapi.yaml"
 MAX_BODY = 20_000_000
@@ -230,6 +232,67 @@ def test_a_body_in_no_chunks_is_refused(service: Service):
         answer = client.recv(65_536)
     assert not answer or answer.startswith(b"HTTP/1.1 400 ")
     wait_until(lambda: not service.files(), explain=lambda: f"left: {service.files()}")
+
+
+HIDDEN = b"GET /api/runs HTTP/1.1\r\nHost: x\r\n\r\n"
+"""A body that is a request, for whoever takes it for one."""
+
+IN_CHUNKS = b"%x\r\n%s\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)
+FRAMINGS = {f"Content-Length: {len(HIDDEN)}": HIDDEN, "Transfer-Encoding: chunked": IN_CHUNKS}
+KINDS = {"/api/files/one": "text/csv", "/api/files/small": "application/json"}
+
+
+def statuses_for(service: Service, head: bytes, body: bytes, at_once: bool) -> list[bytes]:
+    """Of all answers until the server closes the connection, or has answered one more request, which asks for it."""
+    last = b"GET /api/runs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    received = b""
+    with service.connected() as client:
+        with suppress(ConnectionError):  # the answer may have ended it
+            for piece in [head + body] if at_once else [head, body]:
+                client.sendall(piece)
+                service.runs()  # it has been read when this is answered
+            client.sendall(last)
+        with suppress(ConnectionError):
+            while piece := client.recv(65_536):
+                received += piece
+    return re.findall(rb"HTTP/1\.1 (\d{3}) ", received)
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "in two packets"])
+@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize("path", KINDS)
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+@pytest.mark.parametrize("worker", [UVICORNS, OWN_WORKER])
+def test_a_body_is_no_other_protocol_and_no_other_request(
+    services: Mapping[str, Service], worker: str, protocol: str, path: str, framing: str, at_once: bool
+):
+    service = services[worker]
+    runs = service.runs()
+    lines = ("X-API-Key: right", framing, "Connection: Upgrade", f"Upgrade: {protocol}")
+    head = (
+        head_of(*lines).replace(b"/api/files/one", path.encode()).replace(b"text/csv", KINDS[path].encode())
+    )
+    statuses = statuses_for(service, head, FRAMINGS[framing], at_once)
+    if worker == UVICORNS:
+        # It does not hand over the body.
+        assert statuses == [b"400"]
+        assert service.runs() == runs
+    else:
+        is_stored = path == "/api/files/one"
+        assert statuses[0] == (b"200" if is_stored else b"400")
+        assert service.runs() == runs + is_stored
+        assert statuses[1:] == [b"200"]
+
+
+@pytest.mark.parametrize(
+    ("status", "key", "length"), [(401, "wrong", len(HIDDEN)), (413, "right", MAX_BODY + 1)]
+)
+def test_a_body_that_uvicorn_does_not_read_is_no_other_request(
+    services: Mapping[str, Service], status: int, key: str, length: int
+):
+    lines = (f"X-API-Key: {key}", f"Content-Length: {length}", "Connection: Upgrade", "Upgrade: h2c")
+    statuses = statuses_for(services[UVICORNS], head_of(*lines), HIDDEN, at_once=False)
+    assert statuses == [b"%d" % status]
 
 
 def test_memory_does_not_grow_with_the_body(service: Service):

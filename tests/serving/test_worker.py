@@ -168,6 +168,62 @@ def test_a_large_body_before_the_beginning_of_another_request_is_no_long_head(se
     assert re.findall(rb"(?:GET|POST) /\w+?(?=HTTP|$)", answer) == [b"POST /posted", b"GET /next"]
 
 
+UPGRADE = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
+HIDDEN = b"GET /hidden HTTP/1.1\r\n\r\n"
+
+
+def with_upgrade() -> bytes:
+    """Requests that ask for another protocol, of all kinds, and one at their end that does not."""
+    chunk = b"%x\r\n%s\r\n0\r\nX-Mine: trailer\r\n\r\n" % (len(HIDDEN), HIDDEN)
+    return b"".join(
+        [
+            request("/one", *UPGRADE),
+            request("/body", *UPGRADE, f"Content-Length: {len(HIDDEN)}", method="POST") + HIDDEN,
+            request("/two", "Connection: upgrade", "Upgrade: websocket", "Content-Length: 0", method="PUT"),
+            request("/body", "Transfer-Encoding: chunked", *UPGRADE, method="POST") + chunk,
+            request("/headers", "X-Mine: head", *UPGRADE, "X-Empty:"),
+            request("/last", "Connection: close"),
+        ]
+    )
+
+
+BODIES = [b"GET /one", HIDDEN, b"PUT /two", HIDDEN, None, b"GET /last"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_an_upgrade_is_ignored_and_the_rest_of_the_request_is_not(service: Gunicorn, size: int):
+    sent = with_upgrade()
+    with connected(service) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(sent), size):
+            client.sendall(sent[start : start + size])
+        answer = all_of(client)
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == len(BODIES)
+    bodies = [part.partition(b"\r\n\r\n")[2] for part in answer.split(b"HTTP/1.1 200 OK\r\n")[1:]]
+    assert bodies[:4] + bodies[5:] == BODIES[:4] + BODIES[5:]
+    headers = bodies[4].split(b"\n")
+    assert {b"x-mine: head", b"x-empty: ", b"host: api.example"} <= set(headers)
+    assert not any(line.startswith(b"upgrade") for line in headers)
+
+
+def test_an_upgrade_keeps_the_limits_of_a_head_and_the_version(service: Gunicorn):
+    for version in ("1.0", "1.1"):
+        answer = exchange(
+            service, request("/", *UPGRADE, version=version) + request("/", "Connection: close")
+        )
+        assert answer.count(b"HTTP/1.1 200 OK\r\n") == (1 if version == "1.0" else 2)
+    long = request("/", *UPGRADE[1:], "Connection: upgrade, close", f"X-A: {'a' * 8188}")
+    assert exchange(service, long).startswith(b"HTTP/1.1 431 ")
+
+
+def test_nothing_is_a_request_after_connect(service: Gunicorn):
+    hidden = request("/hidden", "Connection: close")
+    connect = request("http://api.example/one", f"Content-Length: {len(hidden)}", method="CONNECT")
+    answer = exchange(service, connect, hidden)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"hidden" not in answer
+
+
 def test_many_requests_that_wait_for_no_thread_are_answered_in_their_order(service: Gunicorn):
     lives = request("/live") * 2000
     answer = exchange(service, request("/second"), lives, request("/last", "Connection: close"))

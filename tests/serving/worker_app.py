@@ -22,6 +22,8 @@ def handler(request: Request) -> Response:
             return _whole(
                 "\n".join(f"{k.decode()}: {v.decode()}" for k, v in request.scope["headers"]).encode()
             )
+        case "/body":
+            return _whole(request.body)
         case "/empty":
             return Response(204, [], [])
         case "/stream":

@@ -19,6 +19,7 @@ from werkzeug.sansio.response import Response
 
 from swagger_server import (
     budgets,
+    bulk,
     db,
     encoder,
     health,
@@ -80,6 +81,7 @@ def create_app(
     specs = [one.specification for one in api.middleware.apis]
     security.install(api.app, required_scopes(specs), settings.jwt)
     api.app.config[preconditions.REQUIRED] = settings.server.require_if_match
+    api.app.config[bulk.PER_OWNER] = settings.bulk.per_owner
     api.app.config[idempotency.KEPT] = settings.server.idempotency_seconds
     for name, arguments in connections.items():
         _register_database(api.app, settings, name, arguments)
@@ -119,7 +121,7 @@ def create_app(
 
 
 def _large_bodies(handler: ConnexionHandler, settings: Settings, limits: "_Limits") -> LargeBodies | None:
-    wants, bulk = handler.spools, settings.bulk
+    wants, large = handler.spools, settings.bulk
     if wants is None:
         return None
     trust = trust_proxies(settings.server.trusted_proxies)
@@ -135,12 +137,12 @@ def _large_bodies(handler: ConnexionHandler, settings: Settings, limits: "_Limit
     return LargeBodies(
         wants,
         admit,
-        bulk.max_body,
-        bulk.deadline,
-        bulk.folder,
-        most=bulk.uploads,
-        most_each=bulk.uploads_per_caller,
-        seconds=bulk.body_time,
+        large.max_body,
+        large.deadline,
+        large.folder,
+        most=large.uploads,
+        most_each=large.uploads_per_caller,
+        seconds=large.body_time,
     )
 
 

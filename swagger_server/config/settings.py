@@ -400,6 +400,13 @@ class BulkSettings:
         Whole(0, 10_000),
         "The same of one caller that the security functions know; more get a 429. 0: no bound.",
     )
+    per_owner: int = _key(
+        2,
+        "PER_OWNER",
+        Whole(0, 10_000),
+        "Imports, and exports, of one owner at once in one worker; more get a 429. 0: no bound but that of all, a "
+        "quarter of the connections each.",
+    )
     folder: Path | None = _key(  # noqa: RUF009 - it makes a field
         None,
         "FOLDER",

@@ -19,6 +19,7 @@ from werkzeug.sansio.response import Response
 
 from swagger_server import (
     budgets,
+    bulk,
     db,
     encoder,
     health,
@@ -29,10 +30,11 @@ from swagger_server import (
     security,
     under_way,
 )
-from swagger_server.config import BulkSettings, Settings
+from swagger_server.config import Settings
 from swagger_server.config.settings import DEFAULT_DATABASE
 from swagger_server.cooperation import cooperate_with_gevent
 from swagger_server.edge import with_edge
+from swagger_server.edge.forwarded import trust_proxies
 from swagger_server.edge.limiting import Limiting
 from swagger_server.edge.security import challenges, credential_headers, required_scopes
 from swagger_server.metrics import PATH as METRICS
@@ -79,6 +81,7 @@ def create_app(
     specs = [one.specification for one in api.middleware.apis]
     security.install(api.app, required_scopes(specs), settings.jwt)
     api.app.config[preconditions.REQUIRED] = settings.server.require_if_match
+    api.app.config[bulk.PER_OWNER] = settings.bulk.per_owner
     api.app.config[idempotency.KEPT] = settings.server.idempotency_seconds
     for name, arguments in connections.items():
         _register_database(api.app, settings, name, arguments)
@@ -109,7 +112,7 @@ def create_app(
         max_wait=settings.pool.timeout,
         deadline=settings.server.deadline,
         max_body=settings.server.max_body,
-        large_bodies=_large_bodies(handler, settings.bulk),
+        large_bodies=_large_bodies(handler, settings, limits),
         on_start=lambda: _start(databases, watching, limits),
         on_stop=lambda: _stop(databases, watching),
     )
@@ -117,11 +120,30 @@ def create_app(
     return application
 
 
-def _large_bodies(handler: ConnexionHandler, bulk: BulkSettings) -> LargeBodies | None:
-    wants = handler.spools
+def _large_bodies(handler: ConnexionHandler, settings: Settings, limits: "_Limits") -> LargeBodies | None:
+    wants, large = handler.spools, settings.bulk
     if wants is None:
         return None
-    return LargeBodies(wants, handler.admit, bulk.max_body, bulk.deadline, bulk.folder)
+    trust = trust_proxies(settings.server.trusted_proxies)
+
+    def admit(request: Request) -> None:
+        trust(request)
+        if limits.limiting is not None:
+            limits.limiting.admit(request)
+        handler.admit(request)
+        if limits.limiting is not None:
+            limits.limiting.admit_caller(request)
+
+    return LargeBodies(
+        wants,
+        admit,
+        large.max_body,
+        large.deadline,
+        large.folder,
+        most=large.uploads,
+        most_each=large.uploads_per_caller,
+        seconds=large.body_time,
+    )
 
 
 class _Watching:

@@ -24,6 +24,7 @@ from swagger_server.serving import (
     BodyStalled,
     BodyTooLarge,
     NoRoomForBody,
+    NoTurn,
     OutOfTime,
     Response,
     ServerBusy,
@@ -96,9 +97,9 @@ _INTERNAL = (500, "The server could not answer this request. The error has been 
 
 
 def describe(exc: Exception, *, method: str = "GET", retry_after: int = 1) -> Problem:
-    """The problem that an exception is to the client. `retry_after` (seconds) goes with every 503."""
+    """The problem that an exception is to the client. `retry_after` (seconds) goes with every 503 and 429."""
     problem = _describe(exc, method)
-    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if problem.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         problem.headers.setdefault("Retry-After", str(retry_after))
     return problem
 
@@ -126,6 +127,8 @@ def _describe(exc: Exception, method: str) -> Problem:
         return Problem(413, str(exc))
     if isinstance(exc, NoRoomForBody):
         return Problem(503, f"{exc} Please try again shortly.")
+    if isinstance(exc, NoTurn):
+        return Problem(429 if exc.is_callers else 503, f"{exc} Please try again shortly.")
     if isinstance(exc, OutOfTime):
         return Problem(504, str(exc))
     if isinstance(exc, ServerBusy):

@@ -381,6 +381,32 @@ class BulkSettings:
         "Such a request is answered within this time of the end of its body, or with a 504; 0: no bound.",
         "seconds",
     )
+    body_time: float = _key(
+        900.0,
+        "BODY_TIME",
+        Number(0, DAY),
+        "All of such a body is to come within this time, else a 408; 0: no bound.",
+        "seconds",
+    )
+    uploads: int = _key(
+        16,
+        "UPLOADS",
+        Whole(0, 10_000),
+        "Such requests at once, each with a body on disk, in one worker; more get a 503 unread. 0: no bound.",
+    )
+    uploads_per_caller: int = _key(
+        4,
+        "UPLOADS_PER_CALLER",
+        Whole(0, 10_000),
+        "The same of one caller that the security functions know; more get a 429. 0: no bound.",
+    )
+    per_owner: int = _key(
+        2,
+        "PER_OWNER",
+        Whole(0, 10_000),
+        "Imports, and exports, of one owner at once in one worker; more get a 429. 0: no bound but that of all, a "
+        "quarter of the connections each.",
+    )
     folder: Path | None = _key(  # noqa: RUF009 - it makes a field
         None,
         "FOLDER",

@@ -1,18 +1,21 @@
 """GET /sites/export: all of an owner's sites as a file, made while it is sent."""
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from itertools import chain
 from typing import NamedTuple
 
-from flask import Response, current_app, request, stream_with_context
+from flask import Response, request, stream_with_context
 
 from swagger_server import db
+from swagger_server.bulk import turn
 from swagger_server.courtesy import long_computation
 from swagger_server.problems import Problem
 from swagger_server.queries import sites
 from swagger_server.queries.site_export import AS_CSV, AS_FEATURES, AS_JSON, CELLS, export
+from swagger_server.serving import Turns
+
+_exports = Turns("exports")
 
 
 def export_(user: str, format_: str | None = None) -> Response:
@@ -21,7 +24,7 @@ def export_(user: str, format_: str | None = None) -> Response:
     kind = _FORMATS[name]
     db.act_as(sites.ROLE, owner=user)
     with ExitStack() as stack:
-        stack.enter_context(_room())
+        stack.enter_context(turn(_exports, user))
         pieces = stream_with_context(_considerately(kind.pieces()))
         stack.callback(pieces.close)  # type: ignore[attr-defined]  # a generator
         # With what goes wrong before the first of them the answer can still be an error.
@@ -43,29 +46,6 @@ def _accepted() -> str:
         if kind.media_type == wanted:
             return name
     raise Problem(406, "There are " + ", ".join(kind.media_type for kind in _FORMATS.values()) + ".")
-
-
-_SHARE = 4
-"""Of a worker's connections one in so many may be exports', which keep theirs for as long as their clients take."""
-
-_lock = threading.Lock()
-_under_way = 0
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    """Have this be one of the exports under way; Problem 503 where there are enough of them."""
-    global _under_way
-    most = max(1, db.databases(current_app)["default"].open().maxconn // _SHARE)
-    with _lock:
-        if _under_way >= most:
-            raise Problem(503, "There are too many exports at once. Please try again shortly.")
-        _under_way += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _under_way -= 1
 
 
 def _considerately(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from typing import IO, Any
 from flask import Response, current_app, g, request
 
 from swagger_server import db, idempotency, under_way
+from swagger_server.bulk import turn
 from swagger_server.controllers.site_input import MOST_ATTRIBUTES, site_properties, site_schema
 from swagger_server.courtesy import long_computation
 from swagger_server.encoder import dumps, json_response
@@ -16,7 +17,7 @@ from swagger_server.queries import site_import, sites
 from swagger_server.queries.site_import import StagedRow, array_literal
 from swagger_server.records import BadHeader, BadRow, Row, csv_rows, json_rows
 from swagger_server.search_key import search_key
-from swagger_server.serving import Fault
+from swagger_server.serving import Fault, Turns
 
 MOST_BAD_ROWS = 100
 """That are named."""
@@ -31,17 +32,21 @@ _JSON_LINES = "application/x-ndjson"
 _READ_AT_ONCE = 262_144  # bytes
 
 
+_imports = Turns("imports")
+
+
 def import_(user: str) -> Response:
     """POST /sites/import"""
     file = request.stream
     if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
         raise Problem(415, "The file is to be in UTF-8.")
     db.act_as(sites.ROLE, owner=user)
-    asked = under_way.current.get()
-    # Before the key is taken: who waits for another's import may wait as long as for one's own.
-    site_import.be_patient(g.db, None if asked is None else asked.cancellation.time_left())
-    fingerprint = _fingerprint(file) if idempotency.HEADER in request.headers else None
-    return idempotency.once(lambda: _import(file), fingerprint)
+    with turn(_imports, user):
+        asked = under_way.current.get()
+        # Before the key is taken: who waits for another's import may wait as long as for one's own.
+        site_import.be_patient(g.db, None if asked is None else asked.cancellation.time_left())
+        fingerprint = _fingerprint(file) if idempotency.HEADER in request.headers else None
+        return idempotency.once(lambda: _import(file), fingerprint)
 
 
 def _fingerprint(file: IO[bytes]) -> bytes:

@@ -79,7 +79,12 @@ class Limiting:
         return bool(self._callers_reads or self._callers_writes)
 
     def admit(self, request: Request) -> None:
-        """Count the request at its address; TooManyRequests when that has asked for too much."""
+        """Count the request at its address; TooManyRequests when that has asked for too much.
+
+        One whose standing is known was counted before its body was read, and is not counted again.
+        """
+        if request.quotas:
+            return
         client, path = _client(request), request.path_in_app
         if client is None or path in self._exempt or path.startswith(self._exempt_below):
             return

@@ -12,6 +12,7 @@ from swagger_server.serving.connexion_app import ConnexionHandler, connexion_han
 from swagger_server.serving.large_bodies import LargeBodies
 from swagger_server.serving.messages import Handler, OutOfTime, Request, Response, ServerBusy
 from swagger_server.serving.schemas import CompiledSchema, Fault, compile_schema
+from swagger_server.serving.turns import NoTurn, Turns
 from swagger_server.serving.validators import JSON_DEPTH, VALIDATORS, validators
 
 __all__ = [
@@ -27,10 +28,12 @@ __all__ = [
     "Handler",
     "LargeBodies",
     "NoRoomForBody",
+    "NoTurn",
     "OutOfTime",
     "Request",
     "Response",
     "ServerBusy",
+    "Turns",
     "compile_schema",
     "connexion_handler",
     "validators",

@@ -32,6 +32,13 @@ class BodyStalled(BodyFault):
         super().__init__(f"Nothing more of the request body came within {seconds:g} s.")
 
 
+class BodyTooSlow(BodyStalled):
+    """The client had not sent all of its body after `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        Exception.__init__(self, f"Not all of the request body came within {seconds:g} s.")
+
+
 class NoRoomForBody(BodyFault):
     """The disk had no room for the body, or there was no other way to write it down."""
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import IO, Any
 
 from swagger_server.serving.body_faults import (
@@ -20,10 +21,12 @@ from swagger_server.serving.body_faults import (
     BodyIncomplete,
     BodyStalled,
     BodyTooLarge,
+    BodyTooSlow,
     is_incomplete,
 )
 from swagger_server.serving.messages import Request
 from swagger_server.serving.spool import Spool
+from swagger_server.serving.turns import NoTurn, Turns
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +49,10 @@ class LargeBodies:
     """What is done with the bodies of the requests for which `wants(method, path)` is true.
 
     One may have up to `limit` bytes, and its request is answered within `deadline` seconds (0: no limit) of its end.
-    `admit` raises what a request is to be refused for before its body is read. The files are in `folder`.
+    `admit` raises what a request is to be refused for before its body is read. The files are in `folder`. Of one
+    process there are at most `most`, and of one caller at most `most_each` (0: no bound), from the first byte to the
+    answer: more are refused unread, with NoTurn. One that has not come within `seconds` (0: no limit) is a BodyTooSlow;
+    under WSGI that is noticed between two pieces.
     """
 
     def __init__(
@@ -56,12 +62,20 @@ class LargeBodies:
         limit: int,
         deadline: float = 0.0,
         folder: Path | None = None,
+        *,
+        most: int = 0,
+        most_each: int = 0,
+        seconds: float = 0.0,
     ) -> None:
         self.wants = wants
         self._admit = admit
         self._limit = limit
         self._deadline = deadline
         self._folder = folder
+        self._most = most
+        self._most_each = most_each
+        self._seconds = seconds or float("inf")
+        self._turns = Turns("uploads")
         self._writers: ThreadPoolExecutor | None = None
 
     def admit(self, request: Request) -> None:
@@ -78,8 +92,12 @@ class LargeBodies:
     def read(self, request: Request, source: IO[bytes]) -> None:
         """Give the request its body, as a WSGI server hands it over, or a refusal."""
         with self._spooling(request) as spool:
+            self._take_turn(request, spool)
+            until = monotonic() + self._seconds
             while piece := _read(source):
                 spool.write([piece])
+                if monotonic() > until:
+                    raise BodyTooSlow(self._seconds)
             if spool.size < (_announced(request) or 0):
                 raise BodyIncomplete
             spool.finish()
@@ -88,7 +106,8 @@ class LargeBodies:
         """Give the request its body, as an ASGI server tells of it, or a refusal; False where its client has gone."""
         try:
             with self._spooling(request) as spool:
-                async for pieces in _batches(receive):
+                self._take_turn(request, spool)
+                async for pieces in _batches(receive, self._seconds):
                     await self._on_a_thread(spool.write, pieces)
                 if is_incomplete(request.scope["headers"], spool.size):
                     raise BodyIncomplete
@@ -102,7 +121,7 @@ class LargeBodies:
         spool = Spool(self._limit, self._folder)
         try:
             yield spool
-        except BodyFault as exc:
+        except (BodyFault, NoTurn) as exc:
             spool.close()
             request.refusal = exc
         except BaseException:
@@ -113,6 +132,9 @@ class LargeBodies:
                 request.take_spool(spool, self._deadline)
             else:
                 spool.close()
+
+    def _take_turn(self, request: Request, spool: Spool) -> None:
+        spool.on_close = self._turns.take(request.caller.get("user"), self._most, self._most_each)
 
     async def _on_a_thread(self, function: Callable[..., None], *args: Any) -> None:
         if self._writers is None:
@@ -138,12 +160,19 @@ def _read(source: IO[bytes]) -> bytes:
         raise BodyIncomplete from exc
 
 
-async def _batches(receive: Receive) -> AsyncIterator[list[bytes]]:
-    """The body in lists of pieces, each worth a write."""
+async def _batches(receive: Receive, seconds: float) -> AsyncIterator[list[bytes]]:
+    """The body, all of which is to come within so many seconds, in lists of pieces, each worth a write."""
+    until = monotonic() + seconds
     pieces: list[bytes] = []
     more = True
     while more:
-        message = await _next(receive)
+        left = until - monotonic()
+        if left <= 0:
+            raise BodyTooSlow(seconds)
+        try:
+            message = await _next(receive, min(_PATIENCE, left))
+        except TimeoutError:
+            raise (BodyStalled(_PATIENCE) if left > _PATIENCE else BodyTooSlow(seconds)) from None
         pieces.append(message.get("body", b""))
         more = message.get("more_body", False)
         if not more or sum(map(len, pieces)) >= _PIECE:
@@ -151,12 +180,9 @@ async def _batches(receive: Receive) -> AsyncIterator[list[bytes]]:
             pieces = []
 
 
-async def _next(receive: Receive) -> Mapping[str, Any]:
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            message = await receive()
-    except TimeoutError:
-        raise BodyStalled(_PATIENCE) from None
+async def _next(receive: Receive, seconds: float) -> Mapping[str, Any]:
+    async with asyncio.timeout(seconds):
+        message = await receive()
     if message["type"] == "http.disconnect":
         raise _ClientGone
     return message

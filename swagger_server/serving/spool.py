@@ -5,7 +5,7 @@ The file has no name where the system allows that, so that nothing of it is left
 
 import logging
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -24,6 +24,8 @@ class Spool:
     def __init__(self, limit: int, folder: Path | None) -> None:
         self._limit = limit
         self.size = 0
+        self.on_close: Callable[[], None] = _nothing
+        """May be called more than once, and by the garbage collector."""
         # Closed by whoever answers the request, or with the last reference.
         self.file: IO[bytes] = tempfile.SpooledTemporaryFile(  # noqa: SIM115
             _IN_MEMORY, dir=None if folder is None else str(folder)
@@ -57,9 +59,14 @@ class Spool:
         # What a full disk had no room for, nobody wants any more.
         with suppress(OSError):
             self.file.close()
+        self.on_close()
 
     def __del__(self) -> None:
         self.close()
+
+
+def _nothing() -> None:
+    """Nobody waits for the end of the body."""
 
 
 def _no_room(exc: OSError) -> NoRoomForBody:

@@ -12,7 +12,7 @@ FLOORS = [
     {"startup", "gunicorn_settings"},
     {"app", "site", "prepare", "capacity", "compare"},
     {"edge", "health", "controllers", "pool_page"},
-    {"idempotency", "paging", "preconditions", "security"},
+    {"bulk", "idempotency", "paging", "preconditions", "security"},
     {"problems", "queries"},
     {"db", "encoder", "key_store", "sample", "embedded"},
     {

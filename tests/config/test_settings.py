@@ -92,6 +92,10 @@ EVERY_KEY: list[tuple[str, str, str, str, Any]] = [
     ("SERVER", "ROWS", "dict", "rows", "dict"),
     ("BULK", "MAX_BODY", "2000", "max_body", 2000),
     ("BULK", "DEADLINE", "33", "deadline", 33.0),
+    ("BULK", "BODY_TIME", "44", "body_time", 44.0),
+    ("BULK", "UPLOADS", "3", "uploads", 3),
+    ("BULK", "UPLOADS_PER_CALLER", "0", "uploads_per_caller", 0),
+    ("BULK", "PER_OWNER", "1", "per_owner", 1),
     ("BULK", "FOLDER", "{folder}", "folder", Path("{folder}")),
     ("EMBEDDED", "DATA", "{folder}", "data", Path("{folder}")),
 ]

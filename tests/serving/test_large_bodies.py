@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 import json
 import re
 import socket
@@ -16,6 +17,8 @@ import connexion
 import pytest
 import requests
 
+from swagger_server.app import create_app
+from swagger_server.config import load_settings
 from swagger_server.serving import (
     VALIDATORS,
     Application,
@@ -24,6 +27,7 @@ from swagger_server.serving import (
     Response,
     connexion_handler,
 )
+from swagger_server.serving.spool import Spool
 from tests.serving.sides import Call, asgi_side, wsgi_side
 from tests.serving.uploads import controllers
 from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn, wait_until
@@ -36,6 +40,8 @@ MAX_BODY = 20_000_000
 LARGE = b"0123456789abcde\n" * 200_000  # 3.2 MB
 KEY = {"X-API-Key": "right"}
 CSV = {"Content-Type": "text/csv", **KEY}
+
+Upload = Callable[..., tuple[int, str | None]]
 
 
 class Service:
@@ -226,6 +232,27 @@ def test_a_client_that_goes_away_half_way_leaves_nothing_behind(service: Service
     assert service.runs() == runs
 
 
+@pytest.mark.parametrize("worker", ["gevent", *ASGI])
+def test_a_caller_has_so_many_uploads_at_once(services: Mapping[str, Service], worker: str):
+    service = services[worker]
+    with ExitStack() as others:
+        for number in range(1, 5):
+            client = others.enter_context(service.connected())
+            client.sendall(head_of("X-API-Key: right", f"Content-Length: {len(LARGE)}") + LARGE[:1_000_000])
+            wait_until(lambda number=number: len(service.files()) == number)  # type: ignore[misc]
+        with service.connected() as client:
+            client.sendall(head_of("X-API-Key: right", "Connection: close", *EXPECTING))
+            refused = b"".join(iter(lambda: client.recv(65_536), b""))
+        assert len(service.files()) == 4
+        # Another caller's are not counted with them.
+        assert service.put(LARGE, **{"X-API-Key": "bobs"}).ok
+    # Under WSGI the server has told the client to go on before the application hears of it.
+    assert refused.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n").startswith(b"HTTP/1.1 429 ")
+    assert b"\r\nretry-after: 1\r\n" in refused.lower()
+    wait_until(lambda: not service.files(), explain=lambda: f"left: {service.files()}")
+    assert service.put(LARGE).ok
+
+
 def test_a_body_in_no_chunks_is_refused(service: Service):
     with service.connected() as client:
         client.sendall(head_of("X-API-Key: right", "Transfer-Encoding: chunked") + b"no number\r\nabc\r\n")
@@ -348,3 +375,116 @@ def test_an_app_without_such_operations_looks_for_none():
     app = connexion.FlaskApp("plain", specification_dir=SPEC.parents[1] / "gallery")
     app.add_api("secured.yaml", validator_map=VALIDATORS)
     assert connexion_handler(app).spools is None
+
+
+class _Trickle:
+    """A body that never ends, one piece every hundredth of a second."""
+
+    def __init__(self) -> None:
+        self.pieces = 0
+
+    def read(self, _size: int) -> bytes:
+        threading.Event().wait(0.01)
+        self.pieces += 1
+        return b"piece"
+
+    async def receive(self) -> dict[str, Any]:
+        await asyncio.sleep(0.01)
+        self.pieces += 1
+        return {"type": "http.request", "body": b"piece", "more_body": True}
+
+
+@pytest.mark.parametrize("way", ["wsgi", "asgi"])
+def test_a_body_has_a_time_in_which_all_of_it_is_to_come(way: str):
+    large = LargeBodies(lambda _method, _path: True, lambda _request: None, MAX_BODY, seconds=0.2)
+    request, body = Request({"type": "http", "method": "PUT", "headers": []}), _Trickle()
+    if way == "wsgi":
+        large.read(request, body)  # type: ignore[arg-type]
+    else:
+        assert asyncio.run(large.receive(request, body.receive))
+    assert str(request.refusal) == "Not all of the request body came within 0.2 s."
+    assert 2 <= body.pieces <= 20
+    assert request.spool is None
+
+
+def test_a_worker_has_so_many_bodies_at_once_until_they_are_answered():
+    large = LargeBodies(lambda _method, _path: True, lambda _request: None, MAX_BODY, most=2)
+
+    def read() -> Request:
+        request = Request({"type": "http", "method": "PUT", "headers": []})
+        large.read(request, io.BytesIO(LARGE))
+        return request
+
+    first, second, third = read(), read(), read()
+    assert (first.refusal, second.refusal) == (None, None)
+    assert str(third.refusal) == "There are too many uploads at once."
+    assert first.spool is not None
+    first.spool.close()
+    assert read().refusal is None
+
+
+RATES = {
+    "LIMITS_WRITES_PER_ADDRESS": "6/day",
+    "LIMITS_WRITES_PER_KEY": "4/day",
+    "LIMITS_FAILED_AUTHENTICATIONS": "2/day",
+}
+
+
+@pytest.fixture(params=["wsgi", "asgi"])
+def limited(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Upload]:
+    """The uploads as a service that limits its callers, behind a proxy."""
+    for name, value in {**RATES, "SERVER_TRUSTED_PROXIES": "1", "SERVER_METRICS": "no"}.items():
+        monkeypatch.setenv(name, value)
+    controllers.looked_up.clear()
+    application = create_app(load_settings(), {}, spec=SPEC)
+    with asyncio.Runner() as runner:
+        side = wsgi_side(application) if request.param == "wsgi" else asgi_side(application, runner)
+
+        def upload(key: str, address: str, length: int = 100_000) -> tuple[int, str | None]:
+            """The status, and what is left of the rates."""
+            headers = (("Content-Type", "text/csv"), ("X-API-Key", key), ("X-Forwarded-For", address))
+            answer = side(Call("PUT", "/api/files/one", headers, b"x" * length))
+            told = answer.header("ratelimit")
+            return answer.status, told and re.sub(";t=[0-9]+", "", told)
+
+        yield upload
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[Spool]:
+    """The bodies that were begun to be read."""
+    spools: list[Spool] = []
+
+    class Noted(Spool):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            spools.append(self)
+
+    monkeypatch.setattr("swagger_server.serving.large_bodies.Spool", Noted)
+    return spools
+
+
+def test_who_asks_for_too_much_is_refused_before_the_body_and_counted_once(
+    limited: Upload, begun: list[Spool]
+):
+    of_key = [limited("right", "192.0.2.1") for _ in range(5)]
+    assert of_key == [
+        *((200, f'"address-writes";r={5 - done}, "key-writes";r={3 - done}') for done in range(4)),
+        (429, '"address-writes";r=1, "key-writes";r=0'),
+    ]
+    assert len(begun) == 4
+    of_address = [limited("bobs", "192.0.2.1") for _ in range(2)]
+    assert of_address == [(200, '"address-writes";r=0, "key-writes";r=3'), (429, '"address-writes";r=0')]
+    assert len(begun) == 5
+    assert limited("bobs", "192.0.2.2")[0] == 200
+
+
+def test_who_has_sent_too_many_wrong_keys_is_refused_before_the_key_is_looked_up(
+    limited: Upload, begun: list[Spool]
+):
+    guesses = [limited("guessed", "192.0.2.3") for _ in range(4)]
+    assert [status for status, _ in guesses] == [401, 401, 429, 429]
+    assert limited("right", "192.0.2.3") == (429, '"address-writes";r=1, "address-failures";r=0')
+    assert controllers.looked_up == ["guessed", "guessed"]
+    assert begun == []
+    assert limited("right", "192.0.2.4")[0] == 200

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ import requests
 
 from tests.service.conftest import environment_for
 from tests.sites.support import BERLIN, NEVER, PARIS, Caller, caller
-from tests.support.process import start_gunicorn, wait_until
+from tests.support.process import OWN_WORKER, start_gunicorn, wait_until
 from tests.support.servers import Database
 
 CSV, JSON_LINES, GEOJSON = "text/csv", "application/x-ndjson", "application/geo+json"
@@ -329,16 +330,48 @@ def test_the_format_is_the_parameters_or_what_the_client_accepts(empty: Database
     assert answer.headers["Content-Disposition"] == 'attachment; filename="sites.csv"'
 
 
-def test_exports_that_nobody_reads_leave_connections_to_others(empty: Database, ada: Caller):
-    many = [{"name": f"Shop {number}", "attributes": {"a": "x" * 10_000}} for number in range(2000)]
-    assert counts(send_sites(ada, *many)) == (2000, 0, 0)
+MANY = [{"name": f"Shop {number}", "attributes": {"a": "x" * 10_000}} for number in range(2000)]
+
+
+def test_exports_that_nobody_reads_leave_connections_to_others(empty: Database, ada: Caller, bob: Caller):
+    assert counts(send_sites(ada, *MANY)) == (2000, 0, 0)
     with ExitStack() as clients:
-        for _ in range(5):  # a quarter of POOL_MAX
+        for _ in range(2):
             assert clients.enter_context(export_slowly(ada)).recv(12) == b"HTTP/1.1 200"
         refused = ada.ask("GET", "/sites/export")
-        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+        assert bob.ask("GET", "/sites/export").status_code == 200
         assert ada.get("/sites", limit=1)["items"]
     wait_until(lambda: ada.ask("GET", "/sites/export").status_code == 200)
+
+
+def test_imports_and_exports_have_a_quarter_each_of_what_a_budget_leaves(empty: Database, tmp_path: Path):
+    settings = {
+        "POOL_MAX": "20",
+        "POOL_BUDGET": "4",
+        "POOL_BUDGET_FOLDER": str(tmp_path),
+        "BULK_PER_OWNER": "0",
+    }
+    env = environment_for({"default": empty}, **settings)
+    with (
+        start_gunicorn("-k", OWN_WORKER, "-w", "1", env=env) as started,
+        closing(empty.connect()) as other,
+        ThreadPoolExecutor(1) as beside,
+    ):
+        eve, joe = caller(empty, started.url, "eve"), caller(empty, started.url, "joe")
+        assert counts(send_sites(eve, *MANY)) == (2000, 0, 0)
+        eve.add(external_id="held", name="x")
+        other.cursor().execute("SELECT FROM site WHERE external_id = 'held' FOR UPDATE")
+        waiting = beside.submit(send, eve, "external_id,name\nheld,y\n")
+        wait_until(lambda: empty.execute(RUNNING) == [(1,)])
+        with export_slowly(eve) as client:
+            assert client.recv(12) == b"HTTP/1.1 200"
+            for refused in (send(joe, "name\nJoe's\n"), joe.ask("GET", "/sites/export")):
+                assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+            assert joe.names() == []
+        other.rollback()
+        assert counts(waiting.result()) == (0, 1, 0)
+        assert counts(send(joe, "name\nJoe's\n")) == (1, 0, 0)
 
 
 def export_slowly(caller: Caller) -> socket.socket:

@@ -11,8 +11,14 @@ fails: list[Exception] = []
 """What the next runs raise once they have read the file."""
 
 
+looked_up: list[str] = []
+"""The keys that were, one by one."""
+
+
 def check_key(key: str) -> dict[str, Any] | None:
-    return {"sub": "ada"} if key == "right" else None
+    looked_up.append(key)
+    owner = {"right": "ada", "bobs": "bob"}.get(key)
+    return None if owner is None else {"sub": owner}
 
 
 def store(name: str, copies: int) -> dict[str, Any]:

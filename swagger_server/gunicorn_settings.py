@@ -23,6 +23,10 @@ worker_connections = 1000
 # The service writes a line for each request itself, with the request id.
 accesslog = None
 
+# Whom to believe about X-Forwarded headers is [SERVER] TRUSTED_PROXIES' to say: else `-k uvicorn_worker.UvicornWorker`
+# takes the client's address from them, for whoever connects from this host.
+forwarded_allow_ips = ""
+
 # Nothing here is administered at run time, and the default socket is shared by all services of a user.
 control_socket_disable = True
 
@@ -30,6 +34,10 @@ control_socket_disable = True
 def on_starting(server: Any) -> None:
     """Read the settings, get the embedded database ready, and see that the servers have room for all workers."""
     workers = server.cfg.workers
+    if server.cfg.forwarded_allow_ips and "uvicorn" in server.cfg.worker_class_str:
+        server.log.warning(
+            "--forwarded-allow-ips has uvicorn believe X-Forwarded-For, whatever TRUSTED_PROXIES says"
+        )
     try:
         loaded = read_settings()
         log.configure(loaded.settings.server)

@@ -197,3 +197,17 @@ def test_where_nobody_tells_the_address_the_connections_counts(ledger_database: 
     with start_gunicorn("-k", OWN_WORKER, "-w", "1", env=env, app=LEDGER) as service:
         answers = [ask(service, next(_addresses)) for _ in range(21)]
     assert statuses(answers) == {200: 20, 429: 1}
+
+
+def test_uvicorns_worker_believes_no_address_that_a_client_makes_up(ledger_database: Database):
+    env = environment_for({"default": ledger_database}, **{**RATES, "LIMITS_READS_PER_ADDRESS": "3/day"})
+    with start_gunicorn("-k", "uvicorn_worker.UvicornWorker", "-w", "1", env=env, app=LEDGER) as service:
+        answers = [ask(service, f"192.0.2.{number}") for number in range(5)]
+    assert [answer.status_code for answer in answers] == [200] * 3 + [429] * 2
+
+
+def test_a_start_that_lets_uvicorn_believe_them_says_so(ledger_database: Database):
+    env = environment_for({"default": ledger_database})
+    args = ("-k", "uvicorn_worker.UvicornWorker", "--forwarded-allow-ips", "127.0.0.1")
+    with start_gunicorn(*args, env=env, app=LEDGER) as service:
+        assert "--forwarded-allow-ips has uvicorn believe X-Forwarded-For" in service.log()

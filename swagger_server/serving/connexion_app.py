@@ -6,11 +6,13 @@ hand, without an event loop and without the thread pool of ten that Connexion's 
 add. What really suspends (async security handlers, Swagger UI's files) gets an event loop for that one request.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 import connexion
 from connexion.middleware.exceptions import ExceptionMiddleware
+from connexion.middleware.routing import RoutingMiddleware
 from connexion.middleware.server_error import ServerErrorMiddleware
 from starlette.formparsers import MultiPartParser
 
@@ -50,6 +52,17 @@ def connexion_handler(
     return ConnexionHandler(app, retry, raise_errors)
 
 
+def _mount_every_path(stack: Iterable[Any]) -> None:
+    """Have Connexion find the operations of paths with a line feed in them, too.
+
+    It would pass them on to Flask as none of its own, which has routes for them: unchecked, whoever calls.
+    """
+    for middleware in stack:
+        if isinstance(middleware, RoutingMiddleware):
+            for mount in middleware.router.routes:
+                mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
+
+
 class ConnexionHandler:
     """A Connexion app as a handler."""
 
@@ -59,6 +72,7 @@ class ConnexionHandler:
         self._errors = _take_error_handlers(middleware, raise_errors)
         self._suspends = suspending_paths(middleware.apis)
         built, stack = middleware._build_middleware_stack()
+        _mount_every_path(stack)
         self._operations = compile_operations(app, stack)
         middleware.app.asgi_app = _FlaskEnd(middleware.app.asgi_app.app, retry)
         middleware.app, middleware.middleware_stack = built, stack

@@ -38,7 +38,8 @@ def _service(folder: Path) -> Iterator[tuple[Gunicorn, Callers]]:
         places = server.database().sibling("places")
         callers = Callers(places, folder)
         env = environment_for({"default": places}, **UNLIMITED, **PATIENT)
-        with start_gunicorn("-w", str(WORKERS), env=env) as service:
+        # What is made up for a query may be longer than gunicorn takes by itself.
+        with start_gunicorn("-w", str(WORKERS), "--limit-request-line", "8190", env=env) as service:
             callers.add_sites(service.url)
             yield service, callers
 

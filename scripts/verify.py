@@ -11,6 +11,7 @@ exit status is 1 when something is found.
 
 import argparse
 import math
+import re
 import sys
 import tempfile
 import time
@@ -22,13 +23,23 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.contract.verifying import SPEC, UNLIMITED, Callers, compile_client, run_client, schemathesis
+from tests.contract.verifying import (
+    SPEC,
+    UNLIMITED,
+    Callers,
+    Findings,
+    compile_client,
+    run_client,
+    schemathesis,
+)
 from tests.service.conftest import environment_for
 from tests.support.filled import filled_cluster, remove_filled
 from tests.support.process import Gunicorn, start_gunicorn
 from tests.support.servers import PrivateServer
 
 WORKERS = 2
+SEED = 20240229
+ROUNDS, SCENARIOS = 4, 100
 PATIENT = {"SERVER_STATEMENT_TIMEOUT": "20", "SERVER_DEADLINE": "25"}
 
 
@@ -54,18 +65,33 @@ def _typed_client(folder: Path, service: Gunicorn, callers: Callers) -> bool:
     return ran.returncode == 0
 
 
-def _generated_requests(
-    folder: Path, service: Gunicorn, callers: Callers, cases: int, seed: int | None
-) -> bool:
-    started = time.monotonic()
+def _generated_requests(folder: Path, service: Gunicorn, callers: Callers, cases: int, seed: int) -> bool:
+    """Requests of every kind to each operation, then along the links, from one answer to the next request.
+
+    The links are followed in rounds, each with a seed of its own: a round ends when what it does next depends on what
+    it has changed.
+    """
+    operations = "examples,coverage,fuzzing"
     each = math.ceil(cases / _operations())
-    chosen = () if seed is None else ("--seed", str(seed))
-    found = schemathesis(service.url, folder, "--max-examples", str(each), *chosen, env=callers.environment)
-    print(found.text if not found.is_clean else _summary(found.text))
-    print(f"schemathesis: {found.cases} requests in {time.monotonic() - started:.0f} s")
-    if found.cases < cases:
-        print(f"schemathesis made fewer requests than {cases}")
-    return found.is_clean and found.cases >= cases
+    found = [
+        _round(folder, service, callers, f"--seed={seed}", f"--phases={operations}", f"--max-examples={each}")
+    ]
+    for number in range(ROUNDS):
+        arguments = (f"--seed={seed + number}", "--phases=stateful", f"--max-examples={SCENARIOS}")
+        found.append(_round(folder, service, callers, *arguments))
+    made = sum(each.cases for each in found)
+    print(f"schemathesis: {made} requests, of which {made - found[0].cases} along links")
+    if made < cases:
+        print(f"these are fewer than {cases}")
+    return all(each.is_clean for each in found) and made >= cases
+
+
+def _round(folder: Path, service: Gunicorn, callers: Callers, *arguments: str) -> Findings:
+    started = time.monotonic()
+    found = schemathesis(service.url, folder, *arguments, env=callers.environment)
+    print(found.text if not found.is_clean else _outline(found.text))
+    print(f"{found.cases} requests in {time.monotonic() - started:.0f} s", flush=True)
+    return found
 
 
 def _silence(service: Gunicorn) -> bool:
@@ -80,8 +106,9 @@ def _operations() -> int:
     return sum(len(operations) for operations in paths.values())
 
 
-def _summary(text: str) -> str:
-    return text[text.find("=== SUMMARY") :]
+def _outline(text: str) -> str:
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if re.match("✅|Scenarios|API Links", line))
 
 
 def main() -> int:
@@ -89,7 +116,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cases", type=int, default=20_000, help="requests to generate at least (20000)")
-    parser.add_argument("--seed", type=int, help="of another run than schemathesis.toml's")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"another one than {SEED}")
     arguments = parser.parse_args()
     try:
         with (

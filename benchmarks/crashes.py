@@ -195,7 +195,7 @@ def _rows(stage: Scene, unfinished: list[str]) -> Iterator[Row]:
     yield "jobs answered with a 2xx", figures, bool(imports)
     yield "begun by a killed client, and sent by nobody again", str(stage.given_up), True
     yield "unfinished at the end", _few(unfinished), not unfinished
-    yield "answers but 2xx, 502, 503 and 504", _few(ledger.wrong), not ledger.wrong
+    yield "answers but 2xx, 429, 502, 503 and 504", _few(ledger.wrong), not ledger.wrong
     yield "the same key, another site", _few(ledger.disagreeing), not ledger.disagreeing
     yield from _stored(stage)
 

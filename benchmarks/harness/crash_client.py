@@ -25,8 +25,8 @@ _ONE_IN = 8
 
 _PATIENCE = 20.0  # seconds for an answer
 _PAUSE = 0.05  # seconds to the next attempt
-_EXCUSED = frozenset({502, 503, 504})
-"""Statuses of a service whose database is away: to be tried again."""
+_EXCUSED = frozenset({429, 502, 503, 504})
+"""Statuses of a service that is busy, or whose database is away: to be tried again."""
 
 
 @dataclass(frozen=True)

@@ -391,8 +391,8 @@ def _methods_of_fixed(app: Flask) -> dict[str, frozenset[str]]:
 def _as_the_spec_routes(handler: Handler, fixed: Mapping[str, frozenset[str]]) -> Handler:
     """Refuse what the routers would otherwise hand on to an operation that it is not for.
 
-    PUT /sites/nearest is no PUT of the site "nearest". A path with a line break is none to Connexion's router, but it
-    is to Flask's, behind all that Connexion checks.
+    PUT /sites/nearest is no PUT of the site "nearest". A path with a line break is nobody's: no value of a path
+    may hold one.
     """
 
     def handle(request: Request) -> Answer:

@@ -13,11 +13,6 @@ _REQUIRED_SCOPE = "x-required-scope"
 _HTTP_SCHEMES = {"basic": "Basic", "bearer": "Bearer"}
 
 
-def secured_operations(specs: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """The operationIds, with their module, of the operations that have a security requirement."""
-    return frozenset(challenges(specs))
-
-
 def required_scopes(specs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """The scope that an operation asks for in so many words, by its operationId."""
     return {

@@ -31,6 +31,9 @@ _SURPRISES = 20
 
 _PLACEHOLDER = re.compile(r"%(?:%|\((?P<name>[^)]*)\)s|(?P<next>s)|(?P<other>.|$))", re.DOTALL)
 
+_SETTINGS = re.compile(r"(?:\s*SET LOCAL [\w.]+ = [\w.]+;)*\s*")
+"""What a statement may have before it that holds for its transaction alone, such as how it is to be planned."""
+
 _USES = 5
 """Executions in a process after which a statement is worth preparing, as in psycopg 3."""
 
@@ -174,6 +177,8 @@ def take_apart(query: Any, values: Any) -> Statement | None:
 
 
 class _Template(NamedTuple):
+    settings: str
+    """What stands before the statement."""
     text: str
     """With $1, $2, ... for the values."""
     names: tuple[str, ...] | int
@@ -192,21 +197,24 @@ def _template(query: str) -> _Template | None:
         names.append(match["name"])
         return f"${len(names)}"
 
-    if "$" in query or ";" in query or not _is_read(query):
+    found = _SETTINGS.match(query)
+    settings = found[0] if found is not None else ""
+    statement = query[len(settings) :]
+    if "$" in query or ";" in statement or not _is_read(statement):
         return None
     try:
-        text = _PLACEHOLDER.sub(number, query)
+        text = _PLACEHOLDER.sub(number, statement)
     except ValueError:
         return None
     named = [name for name in names if name is not None]
     if named and len(named) < len(names):
         return None
-    return _Template(text, tuple(named) if named else len(names))
+    return _Template(settings, text, tuple(named) if named else len(names))
 
 
 def _is_read(query: str) -> bool:
     """PREPARE takes SELECT, INSERT, UPDATE, DELETE, MERGE and VALUES; only reads are worth it here."""
-    return query.lstrip().lower().startswith(("select", "with", "values"))
+    return query.lower().startswith(("select", "with", "values"))
 
 
 def _chosen(names: tuple[str, ...] | int, values: Any) -> tuple[Any, ...]:
@@ -236,12 +244,15 @@ def _type_of(value: Any) -> str | None:
 def _prepared(query: str, types: tuple[str, ...]) -> tuple[str, bytes, str]:
     template = _template(query)
     assert template is not None
-    digest = hashlib.blake2s(f"{types} {template.text}".encode(), digest_size=8).hexdigest()
+    # With the settings: a plan that is kept was made under them.
+    text = f"{types} {template.settings}{template.text}"
+    digest = hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
     # Letters only: a name with a digit in it is one that the pool does not know for harmless.
     name = _PREFIX + digest.translate(_LETTERS)
     declared = f" ({', '.join(types)})" if types else ""
     marks = f" ({', '.join(['%s'] * len(types))})" if types else ""
-    return name, f"PREPARE {name}{declared} AS {template.text}".encode(), f"EXECUTE {name}{marks}"
+    prepare = f"PREPARE {name}{declared} AS {template.text}".encode()
+    return name, prepare, f"{template.settings}EXECUTE {name}{marks}"
 
 
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")

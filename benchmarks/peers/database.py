@@ -8,6 +8,9 @@ POOL_SIZE = int(os.environ.get("PEER_POOL_SIZE", "20"))
 
 STATEMENT_TIMEOUT_MS = 5000
 
+PLANS = "force_generic_plan"
+"""plan_cache_mode: what is prepared is planned once, as our service has it for the statements to which it matters."""
+
 
 def libpq_arguments() -> dict[str, Any]:
     """For psycopg2.connect and psycopg.connect."""
@@ -17,7 +20,7 @@ def libpq_arguments() -> dict[str, Any]:
         "port": int(env["POSTGRES_PORT"]),
         "user": env["POSTGRES_USER"],
         "dbname": env["POSTGRES_DB"],
-        "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+        "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c plan_cache_mode={PLANS}",
     }
 
 
@@ -26,4 +29,5 @@ def asyncpg_arguments() -> dict[str, Any]:
     arguments = libpq_arguments()
     del arguments["options"]
     arguments["database"] = arguments.pop("dbname")
-    return {**arguments, "server_settings": {"statement_timeout": str(STATEMENT_TIMEOUT_MS)}}
+    settings = {"statement_timeout": str(STATEMENT_TIMEOUT_MS), "plan_cache_mode": PLANS}
+    return {**arguments, "server_settings": settings}

@@ -64,8 +64,11 @@ def numbered(sql: str) -> Numbered:
 
 @lru_cache(maxsize=1000)
 def apart(sql: str) -> tuple[tuple[str, ...], str]:
-    """The `SET LOCAL` statements before a statement, and that: most drivers send one at a time."""
-    *settings, statement = sql.split(";")
+    """The `SET LOCAL` statements before a statement, and that: most drivers send one at a time.
+
+    Without the one that is the peers' sessions' own (`database.PLANS`).
+    """
+    *settings, statement = sql.removeprefix(cities._PLANNED_ONCE).split(";")
     return tuple(settings), statement
 
 
@@ -85,9 +88,8 @@ def list_cities(limit: int, filters: Filters) -> Steps:
 def search_cities(q: str, limit: int, filters: Filters) -> Steps:
     """The first page of the cities that fit the search key `q`, as queries.cities.search_cities."""
     size = max(limit + 1, cities._FEW)
-    stages = (*cities._FITTING, cities._WITH_PLACE) if " " in q else cities._FITTING
     rows: list[Row] = []
-    for stage in stages:
+    for stage in cities._stages(q, None):
         if len(rows) < size:
             rows += yield _stage(stage.sql, q, size - len(rows), filters)
     near = cities._want_near_misses(q, [(None, row[-_KEY]) for row in rows])
@@ -98,4 +100,4 @@ def search_cities(q: str, limit: int, filters: Filters) -> Steps:
 
 
 def _stage(sql: str, q: str, size: int, filters: Filters) -> Query:
-    return cities._statement(sql, q, None, filters), {"q": q, **cities._cuts(q), "fetch": size, **filters}
+    return cities._statement(sql, q, None, filters), {**cities._typed(q), "fetch": size, **filters}

@@ -31,9 +31,8 @@ from swagger_server.rows import Key, Page, cut, fetch, fetch_page, fetch_text, n
 _FEW = 5
 # Fewer letters are like too much; more cost in proportion and are nobody's typing.
 _SHORTEST_NEAR_MISS, _LONGEST_NEAR_MISS = 3, 40
-# One or two letters begin so many names that walking the cities from the largest down finds a page at once.
-# Longer beginnings can be rare ones, where that walk would never end.
-_LONGEST_WALK = 2
+# In no search key, and behind all letters: what begins with q is between that and q with this behind it.
+_LAST = "\U0010ffff"
 
 _ITEM = """c.id, c.name, {extra}c.label, c.country_iso2 AS country, c.subdivision_code AS subdivision,
         c.population, c.lat, c.lon, c.timezone_name AS timezone"""
@@ -56,40 +55,96 @@ WHERE true{filters}
 ORDER BY c.population DESC, c.id
 LIMIT %(fetch)s"""
 
-SEARCH = """
-WITH same AS MATERIALIZED (
+# To plan this takes longer than to run it, so it is planned once in a session, for whatever will be typed. So the
+# beginning of a name is said as a range, which an index serves whatever it is, and no plan depends on how frequent
+# it is: one letter, and two of other names, are looked for among the largest cities first, which are soon walked
+# through and most often fill the page. Elsewhere a sum, which has no index, keeps the planner from a walk that might
+# not end.
+_PLANNED_ONCE = "SET LOCAL plan_cache_mode = force_generic_plan;"
+_BEGINS = "{0}.search_key >= %(q)s AND {0}.search_key < %(end)s"
+_LARGEST = "(SELECT * FROM city c WHERE true{filters} ORDER BY c.population DESC, c.id LIMIT 300)"
+_IS_FULL = "(SELECT count(*) FROM {}) = %(fetch)s"
+
+_SAME = """same AS MATERIALIZED (
     SELECT n.city_id, n.name, least(n.kind, 1) AS rank FROM city_name n{meant} WHERE n.search_key = %(q)s
-)
-SELECT row_to_json(item)::text, rank, -c.population, c.id
-FROM (
-    (SELECT c.*, same.name AS matched_name, rank
-    FROM same JOIN city c ON c.id = same.city_id
-    WHERE true{filters}{after_same}
-    ORDER BY rank, c.population DESC, c.id LIMIT %(fetch)s)
-    UNION ALL
-    (SELECT c.*, c.name, 2
+)"""
+
+# The page is found in the index alone.
+_OWN = f"""
+    SELECT c.*, c.name AS matched_name, 2 AS rank
+    FROM (
+        SELECT c.id
+        FROM city c
+        WHERE {_BEGINS.format("c")} AND c.id <> ALL (ARRAY(SELECT city_id FROM same)){{filters}}{{after_own}}{{more}}
+        ORDER BY c.population + 0 DESC, c.id LIMIT %(fetch)s
+    ) AS page JOIN city c USING (id)"""
+_OWN_OF_LARGEST = f"""
+    SELECT c.*, c.name AS matched_name, 2 AS rank
+    FROM {_LARGEST} AS c
+    WHERE c.search_key ^@ %(q)s AND c.id <> ALL (ARRAY(SELECT city_id FROM same)){{after_own}}
+    ORDER BY c.population DESC, c.id LIMIT %(fetch)s"""
+
+_BEST = """
+    SELECT *
+    FROM (
+        (SELECT c.*, same.name AS matched_name, rank
+        FROM same JOIN city c ON c.id = same.city_id
+        WHERE true{filters}{after_same}
+        ORDER BY rank, c.population DESC, c.id LIMIT %(fetch)s)
+        UNION ALL
+        SELECT * FROM own
+    ) AS c
+    ORDER BY rank, population DESC, id LIMIT %(fetch)s"""
+
+_OTHER = f"""
+    SELECT c.*
     FROM city c
-    WHERE c.search_key ^@ %(q)s AND c.id <> ALL (ARRAY(SELECT city_id FROM same)){filters}{after_own}
-    ORDER BY {largest_first}, c.id LIMIT %(fetch)s)
-) AS c, LATERAL (SELECT {columns}) AS item
+    WHERE c.id = ANY (ARRAY(SELECT n.city_id FROM city_name n WHERE {_BEGINS.format("n")} AND n.kind > 0))
+        AND NOT c.search_key ^@ %(q)s AND c.id <> ALL (ARRAY(SELECT city_id FROM same))
+        {{filters}}{{after_other}}{{more}}
+    ORDER BY c.population + 0 DESC, c.id LIMIT %(fetch)s"""
+_OTHER_OF_LARGEST = f"""
+    SELECT c.*
+    FROM {_LARGEST} AS c
+    WHERE EXISTS (SELECT FROM city_name n WHERE n.city_id = c.id AND {_BEGINS.format("n")} AND n.kind > 0)
+        AND NOT c.search_key ^@ %(q)s AND c.id <> ALL (ARRAY(SELECT city_id FROM same)){{after_other}}{{more}}
+    ORDER BY c.population DESC, c.id LIMIT %(fetch)s"""
+
+_NAMED = f"""
+    SELECT c.*, named.name AS matched_name, 3 AS rank
+    FROM other AS c, LATERAL (
+        SELECT n.name FROM city_name n WHERE n.city_id = c.id AND {_BEGINS.format("n")}
+        ORDER BY n.kind, length(n.search_key), n.search_key LIMIT 1
+    ) AS named"""
+
+
+def _search(letters: int, has_best: bool) -> str:
+    """The statement for ranks 0 to 3, or for the last of them alone, where `letters` were typed."""
+    not_full = f" AND NOT {_IS_FULL.format('best')}" if has_best else ""
+    parts = [_SAME]
+    if has_best:
+        parts += [*_page("own", _OWN, _OWN_OF_LARGEST, letters == 1, ""), f"best AS MATERIALIZED ({_BEST})"]
+    parts += _page("other", _OTHER, _OTHER_OF_LARGEST, letters <= 2, not_full)
+    found = f"SELECT * FROM best UNION ALL {_NAMED}" if has_best else _NAMED
+    return f"""{_PLANNED_ONCE}
+WITH {", ".join(parts)}
+SELECT row_to_json(item)::text, rank, -c.population, c.id
+FROM ({found}) AS c, LATERAL (SELECT {{columns}}) AS item
 ORDER BY rank, c.population DESC, c.id
 LIMIT %(fetch)s"""
 
-SEARCH_OTHER_NAMES = """
-SELECT row_to_json(item)::text, 3, -c.population, c.id
-FROM (
-    SELECT *
-    FROM city c
-    WHERE EXISTS (SELECT FROM city_name n WHERE n.city_id = c.id AND n.search_key ^@ %(q)s AND n.kind > 0)
-        AND NOT c.search_key ^@ %(q)s
-        AND c.id <> ALL (ARRAY(SELECT n.city_id FROM city_name n{meant} WHERE n.search_key = %(q)s))
-        {filters}{after_other}
-    ORDER BY {largest_first}, c.id LIMIT %(fetch)s
-) AS c, LATERAL (
-    SELECT name AS matched_name FROM city_name WHERE city_id = c.id AND search_key ^@ %(q)s
-    ORDER BY kind, length(search_key), search_key LIMIT 1
-) AS best, LATERAL (SELECT {columns}) AS item
-ORDER BY c.population DESC, c.id"""
+
+def _page(name: str, of_all: str, of_largest: str, tries_largest: bool, more: str) -> list[str]:
+    """The query `name`: a page of all cities, or of the largest if they are tried first and fill it."""
+    if not tries_largest:
+        return [f"{name} AS ({of_all.replace('{more}', more)})"]
+    is_full = _IS_FULL.format(f"largest_{name}")
+    rest = of_all.replace("{more}", f"{more} AND NOT {is_full}")
+    return [
+        f"largest_{name} AS MATERIALIZED ({of_largest.replace('{more}', more)})",
+        f"{name} AS (SELECT * FROM largest_{name} WHERE {is_full} UNION ALL ({rest}))",
+    ]
+
 
 # "paris texas", "san jose ca", and the labels that we give: each way of cutting what was typed into a name in full
 # and the beginning of a place. The joins are written in the order that is best, so that none is looked for.
@@ -156,7 +211,14 @@ class _Stage(NamedTuple):
     last_rank: int
 
 
-_FITTING = (_Stage(SEARCH, 2), _Stage(SEARCH_OTHER_NAMES, 3))
+_BEGINNING = 3
+"""The last rank of those whose name begins with what was typed."""
+
+_SEARCHES = {
+    (letters, has_best): _Stage(_search(letters, has_best), _BEGINNING)
+    for letters in (1, 2, 3)
+    for has_best in (False, True)
+}
 _WITH_PLACE = _Stage(SEARCH_WITH_PLACE, 4)
 _NEAR_MISSES = (_Stage(NEAR_MISSES, 5), _Stage(NEAR_MISSES_OF_OTHER_NAMES, 6))
 _AFTER = {
@@ -236,13 +298,18 @@ def search_cities(
     filters = {"country": country, "subdivision": subdivision, "min_population": min_population}
     # A first page looks far enough to know whether the cities that fit are few.
     size = limit + 1 if after else max(limit + 1, _FEW)
-    stages = (*_FITTING, _WITH_PLACE) if " " in q else _FITTING
-    rows = _collect(conn, stages, q, size, after, filters)
+    rows = _collect(conn, _stages(q, after), q, size, after, filters)
     # Its cursor carries the answer on: what a list consists of must not change between two pages.
     near = bool(after[3]) if after else _want_near_misses(q, rows)
     if near:
         rows += _collect(conn, _NEAR_MISSES, q, limit + 1 - len(rows), after, filters)
     return cut([(*row, near) for row in rows], limit)
+
+
+def _stages(q: str, after: Key | None) -> tuple[_Stage, ...]:
+    """What finds the cities that fit, behind `after`."""
+    beginning = _SEARCHES[min(len(q), 3), after is None or after[0] < _BEGINNING]
+    return (beginning, _WITH_PLACE) if " " in q else (beginning,)
 
 
 def _want_near_misses(q: str, rows: Sequence[Key]) -> bool:
@@ -263,14 +330,16 @@ def _collect(
     rows: list[Key] = []
     for stage in stages:
         if len(rows) < size and (after is None or stage.last_rank >= after[0]):
-            params = {"q": q, **_cuts(q), "after": after and after[:3], "fetch": size - len(rows), **filters}
+            params = {**_typed(q), "after": after and after[:3], "fetch": size - len(rows), **filters}
             rows += fetch(conn, _statement(stage.sql, q, after, filters), params)
     return rows
 
 
-def _cuts(q: str) -> dict[str, list[str]]:
+def _typed(q: str) -> dict[str, Any]:
     words = q.split(" ")
     return {
+        "q": q,
+        "end": q + _LAST,
         "heads": [" ".join(words[:cut]) for cut in range(1, len(words))],
         "tails": [" ".join(words[cut:]) for cut in range(1, len(words))],
     }
@@ -278,18 +347,16 @@ def _cuts(q: str) -> dict[str, list[str]]:
 
 def _statement(sql: str, q: str, after: Key | None, filters: Mapping[str, Any]) -> str:
     wanted = frozenset(name for name, value in filters.items() if value is not None)
-    return _written(sql, len(q) <= _LONGEST_WALK, len(q) <= _LONGEST_ABBREVIATION, after is not None, wanted)
+    return _written(sql, len(q) <= _LONGEST_ABBREVIATION, after is not None, wanted)
 
 
 @lru_cache(maxsize=1000)
-def _written(sql: str, walks: bool, abbreviates: bool, goes_on: bool, wanted: frozenset[str]) -> str:
+def _written(sql: str, abbreviates: bool, goes_on: bool, wanted: frozenset[str]) -> str:
     """A stage's statement; there are few different ones."""
     return sql.format(
         columns=_HIT,
         meant=_MEANT if abbreviates else "",
         filters=narrowed(_FILTERS, dict.fromkeys(sorted(wanted), True)),
-        # A sum has no index: it keeps the planner from the walk.
-        largest_first="c.population DESC" if walks else "c.population + 0 DESC",
         fits_better=_FITS_BETTER,
         **{name: f" AND {condition}" if goes_on else "" for name, condition in _AFTER.items()},
     )

@@ -92,6 +92,29 @@ def test_a_value_that_is_no_text_spoils_nothing_for_the_statement_it_came_with(r
     assert prepared._process._surprises == 0
 
 
+def test_settings_of_its_transaction_stay_in_front_of_a_prepared_read(run: Run):
+    read = "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_sort = off; "
+    read += "SELECT current_setting('enable_sort'), current_setting('plan_cache_mode'), %s"
+    assert often(run, read, ("a",)) == [("off", "force_generic_plan", "a")]
+    assert run("SHOW enable_sort") == [("on",)]
+    plans = (
+        "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE name LIKE 'swagger_server%%'"
+    )
+    assert run(plans) == [(4, 0)]
+    # Planned under other settings it is another one.
+    assert often(run, read.replace("enable_sort = off", "enable_sort = on"), ("a",))[0][0] == "on"
+    assert len(run(PREPARED)) == 2
+
+
+@pytest.mark.parametrize(
+    "before", ["SET work_mem = 5000; ", "SELECT 1; ", "SET LOCAL work_mem = '5MB'; "]
+)
+def test_what_else_stands_before_a_read_keeps_it_from_being_prepared(run: Run, before: str):
+    for _ in range(8):
+        run(f"{before}SELECT %s::text", ("a",))
+    assert run(PREPARED) == []
+
+
 def test_writes_and_what_does_not_come_as_text_are_not_prepared(run: Run):
     often(run, "SELECT 1 -- ;")
     often(run, "SHOW work_mem")

@@ -226,6 +226,7 @@ def test_sources_are_named_with_licence_and_rows(places: Database) -> None:
         ("SELECT FROM city_name WHERE city_id = 7 AND search_key LIKE 's%'", "city_name_pkey"),
         ("SELECT FROM city_name WHERE search_key % 'colonge'", "city_name_trigram"),
         ("SELECT FROM city WHERE search_key % 'munchn'", "city_trigram"),
+        ("SELECT FROM city WHERE search_key >= 'mun' AND search_key < 'muo'", "city_beginning"),
         ("SELECT FROM city ORDER BY population DESC, id LIMIT 20", "city_population"),
         ("SELECT FROM city ORDER BY position <-> unit_vector(52, 13) LIMIT 10", "city_position"),
         (

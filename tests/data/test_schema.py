@@ -17,7 +17,13 @@ WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
 )
 
-ALL = ["0001_api_key.sql", "0002_idempotency_key.sql", "0001_places.sql", "0002_sites.sql"]
+ALL = [
+    "0001_api_key.sql",
+    "0002_idempotency_key.sql",
+    "0001_places.sql",
+    "0002_sites.sql",
+    "0003_beginnings.sql",
+]
 """What an empty database gets: the service's own files, then the places'."""
 
 
@@ -105,7 +111,7 @@ def test_a_role_that_may_not_make_roles_is_told_what_to_ask_for(private_server: 
         assert plain.execute("SELECT to_regclass('site')") == [(None,)]
         server.execute(then)
     with closing(plain.connect()) as connection:
-        assert migrate(connection) == ["0002_sites.sql"]
+        assert migrate(connection) == ["0002_sites.sql", "0003_beginnings.sql"]
     assert plain.execute("SET ROLE swagger_server_sites; SELECT count(*) FROM site") == [(0,)]
 
 

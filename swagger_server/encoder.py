@@ -15,7 +15,7 @@ from connexion.jsonifier import Jsonifier
 from flask import Flask, Response
 from flask.json.provider import JSONProvider
 
-from swagger_server.serving import JSON_DEPTH, strict_json
+from swagger_server.serving import JSON_DEPTH, WholeAnswer, strict_json
 
 JSON = "application/json"
 
@@ -40,7 +40,7 @@ def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | Non
     """A JSON answer. str and bytes are JSON already and travel as they are; the rest is encoded."""
     if not isinstance(body, str | bytes):
         body = dumps(body)
-    return Response(body, status, headers, content_type=JSON)
+    return WholeAnswer(body.encode() if isinstance(body, str) else body, status, JSON, headers)
 
 
 class ConnexionJsonifier(Jsonifier):  # type: ignore[misc]  # Connexion has no types

@@ -14,6 +14,7 @@ from swagger_server.serving.messages import Handler, OutOfTime, Request, Respons
 from swagger_server.serving.schemas import CompiledSchema, Fault, compile_schema
 from swagger_server.serving.turns import NoTurn, Turns
 from swagger_server.serving.validators import JSON_DEPTH, VALIDATORS, validators
+from swagger_server.serving.whole_answer import WholeAnswer
 
 __all__ = [
     "JSON_DEPTH",
@@ -34,6 +35,7 @@ __all__ = [
     "Response",
     "ServerBusy",
     "Turns",
+    "WholeAnswer",
     "compile_schema",
     "connexion_handler",
     "validators",

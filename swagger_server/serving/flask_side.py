@@ -20,6 +20,10 @@ from werkzeug.routing import MapAdapter, Rule
 
 from swagger_server.serving.messages import Headers, Response
 from swagger_server.serving.translate import Environ
+from swagger_server.serving.whole_answer import WholeAnswer
+
+_PLAIN = (FlaskResponse, WholeAnswer)
+"""Classes whose instances are what they look like."""
 
 _BODILESS = (204, 304)
 _WHOLE_UP_TO = 1_048_576
@@ -89,7 +93,7 @@ class FlaskSide:
 
     def _finish(self, answer: Any, context: "_RoutedContext", hooks: _Hooks) -> FlaskResponse:
         app = self._app
-        response = answer if type(answer) is FlaskResponse else app.make_response(answer)
+        response = answer if type(answer) in _PLAIN else app.make_response(answer)
         for function in context._after_request_functions:
             response = app.ensure_sync(function)(response)
         for after in hooks.after:
@@ -257,7 +261,7 @@ def as_response(answer: Any, environ: Environ) -> Response:
 
 def _simple(answer: Any) -> Response | None:
     """An answer in one piece that Werkzeug would send as it is; None for any other."""
-    if type(answer) is not FlaskResponse:
+    if type(answer) not in _PLAIN:
         return None
     pieces, status = answer.response, answer.status_code
     if type(pieces) is not list or len(pieces) != 1 or status < 200 or status in _BODILESS:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 from swagger_server.serving import translate
 from swagger_server.serving.spool import Spool
@@ -145,10 +145,12 @@ def _joined(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
 class Headers:
     """The headers of an answer, by their names in lower case, in the order in which they came."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_repeats", "_values")
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
         self._values: dict[str, str | list[str]] = {}
+        self._repeats = False
+        """Whether there may be several of one name."""
         values = self._values
         for name, value in pairs:
             name = name.lower()
@@ -167,6 +169,7 @@ class Headers:
             known.append(value)
         else:
             self._values[name] = [known, value]
+            self._repeats = True
 
     def set(self, name: str, value: str) -> None:
         """Set a header, whose name is in lower case, in the place of those of the same name."""
@@ -199,6 +202,11 @@ class Headers:
         self._values = {name: value for name, value in self._values.items() if name in names}
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
+        if self._repeats:
+            return self._each()
+        return iter(cast("dict[str, str]", self._values).items())
+
+    def _each(self) -> Iterator[tuple[str, str]]:
         for name, value in self._values.items():
             if isinstance(value, str):
                 yield name, value

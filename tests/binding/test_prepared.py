@@ -106,9 +106,7 @@ def test_settings_of_its_transaction_stay_in_front_of_a_prepared_read(run: Run):
     assert len(run(PREPARED)) == 2
 
 
-@pytest.mark.parametrize(
-    "before", ["SET work_mem = 5000; ", "SELECT 1; ", "SET LOCAL work_mem = '5MB'; "]
-)
+@pytest.mark.parametrize("before", ["SET work_mem = 5000; ", "SELECT 1; ", "SET LOCAL work_mem = '5MB'; "])
 def test_what_else_stands_before_a_read_keeps_it_from_being_prepared(run: Run, before: str):
     for _ in range(8):
         run(f"{before}SELECT %s::text", ("a",))

@@ -56,9 +56,16 @@ def _peer(name: str, title: str, module: str, *options: str, lacks: Iterable[str
 TUNED, FLOOR = "fastapi-tuned", "floor"
 PGBENCH, PREPARED = "pgbench", "pgbench-prepared"
 _NO_LOOKUP = ("autocomplete", "list", "detail", "refused", "write")
+_UNCOUNTED = ("SERVER_METRICS=no", *(f"LIMITS_{kind}_PER_ADDRESS=0" for kind in ("READS", "WRITES")))
+"""Metrics and rate limits off: what our service does beyond the load of the peers."""
 
 SERVICES = (
     _our_service("ours", "swagger_server"),
+    _our_service(
+        "ours-uncounted",
+        "swagger_server, no metrics, no rate limits",
+        *(option for variable in _UNCOUNTED for option in ("--env", variable)),
+    ),
     _our_service("ours-asgi", "swagger_server, asgi worker", "-k", "asgi"),
     _our_service("ours-gthread", "swagger_server, gthread", *_GTHREAD),
     _our_service("ours-sync", "swagger_server, sync", "-k", "sync"),

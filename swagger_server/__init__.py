@@ -2,7 +2,12 @@
 
 import warnings
 
+from swagger_server import deferred
+
 __version__ = "1.0.0"
 
-# Connexion imports Starlette's test client, which tells whoever starts the service about its own future.
+deferred.install()
+
+# Where somebody has imported Connexion before: it imports Starlette's test client, which tells whoever starts the
+# service about its own future.
 warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient` is deprecated")

@@ -51,6 +51,7 @@ from swagger_server.serving import (
     LargeBodies,
     Request,
     connexion_handler,
+    quick_spec_check,
     validators,
 )
 from swagger_server.serving import Response as Answer
@@ -258,7 +259,8 @@ def _connexion_app(settings: Settings, spec: Path) -> connexion.FlaskApp:
     api.app.json = encoder.FlaskJson(api.app, settings.limits.json_depth)
     # In the place of Connexion's, which keeps only status and text: no Location, no Retry-After.
     api.app.register_error_handler(werkzeug.exceptions.HTTPException, _answer_or_raise)
-    api.add_api(read_spec(spec), validator_map=validators(settings.limits.json_depth))
+    with quick_spec_check():
+        api.add_api(read_spec(spec), validator_map=validators(settings.limits.json_depth))
     return api
 
 

@@ -12,6 +12,7 @@ from swagger_server.serving.connexion_app import ConnexionHandler, connexion_han
 from swagger_server.serving.large_bodies import LargeBodies
 from swagger_server.serving.messages import Handler, OutOfTime, Request, Response, ServerBusy
 from swagger_server.serving.schemas import CompiledSchema, Fault, compile_schema
+from swagger_server.serving.spec_check import quick_spec_check
 from swagger_server.serving.turns import NoTurn, Turns
 from swagger_server.serving.validators import JSON_DEPTH, VALIDATORS, validators
 from swagger_server.serving.whole_answer import WholeAnswer
@@ -38,5 +39,6 @@ __all__ = [
     "WholeAnswer",
     "compile_schema",
     "connexion_handler",
+    "quick_spec_check",
     "validators",
 ]

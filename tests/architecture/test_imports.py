@@ -29,7 +29,17 @@ FLOORS = [
         "worker_user",
     },
     {"pool", "config", "under_way", "request_id", "paths", "search_key", "prepared", "position", "spec_file"},
-    {"timings", "cancellation", "runtime", "pulse", "our_gunicorn", "courtesy", "records", "allocation"},
+    {
+        "timings",
+        "cancellation",
+        "runtime",
+        "pulse",
+        "our_gunicorn",
+        "courtesy",
+        "records",
+        "allocation",
+        "deferred",
+    },
 ]
 
 PLACES = {"__main__", "cli", "wsgi", "startup", "gunicorn_settings", "site", "prepare", "paths"} | {

@@ -10,12 +10,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
 from .process import CHECKOUT, START_TIMEOUT, environment, mentioning, wait_until
-from .servers import SCRATCH_PREFIX, copy_of_cluster
+from .servers import SCRATCH_PREFIX, copy_of_cluster, scratch_place
 
 PREPARE = (
     "from swagger_server import config, prepare; print(prepare.prepare(config.load_settings())['default'])"
@@ -55,7 +54,7 @@ def remove_filled() -> None:
 def _folder() -> Path:
     # The processes of a run have the same parent; the name tells the next run's sweep whose folder it is.
     run = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
-    return Path(tempfile.gettempdir()) / f"{SCRATCH_PREFIX}{run}-filled"
+    return scratch_place() / f"{SCRATCH_PREFIX}{run}-filled"
 
 
 def _race(folder: Path) -> list[tuple[int, str, str]]:

@@ -17,8 +17,9 @@ help:  ## Show this list
 run: $(VENV)/.run  ## Serve the Places API at http://127.0.0.1:8080 with a database of its own (WORKERS=4 BIND=host:port)
 	@exec $(PY) -m swagger_server serve -w $(WORKERS) -b $(BIND)
 
+# Hundreds of processes would compile the same modules, where the environment keeps Python from remembering them.
 test: $(VENV)/.dev  ## Run all tests (ARGS="-k name" for some of them)
-	@$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(BENCH_VENV)/.made  ## Measure the service beside others; most of an hour (needs wrk; ARGS="--rounds 3 ...")
 	@$(BENCH_VENV)/bin/python benchmarks/service.py $(ARGS)

@@ -1,13 +1,15 @@
 """Checks an answer against the spec: status, headers, media type and body."""
 
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-import yaml
 from openapi_schema_validator import OAS30Validator, oas30_format_checker
+
+from tests.support.yaml_file import read_yaml
 
 SPEC = Path(__file__).resolve().parents[2] / "swagger_server" / "swagger" / "swagger.yaml"
 BASE = "/v1"
@@ -16,11 +18,17 @@ OPTIONAL = {"RateLimit", "RateLimit-Policy"}
 """Headers that are there only where the settings ask for them."""
 
 
+@functools.cache
+def _spec() -> dict[str, Any]:
+    """For reading only."""
+    return read_yaml(SPEC)
+
+
 class Contract:
     """The spec, as something that answers are held against."""
 
     def __init__(self) -> None:
-        self.spec: dict[str, Any] = yaml.safe_load(SPEC.read_text(encoding="utf-8"))
+        self.spec = _spec()
 
     def paths(self) -> list[str]:
         """The path templates of all operations."""

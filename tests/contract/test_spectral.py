@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.contract.verifying import SPEC, spectral
 from tests.support.process import CHECKOUT
+from tests.support.yaml_file import read_yaml, write_yaml
 
 
 def _plant(spec: dict[str, Any]) -> None:
@@ -30,9 +30,9 @@ def broken(node_programs: Path, tmp_path_factory: pytest.TempPathFactory) -> set
     folder = tmp_path_factory.mktemp("planted")
     shutil.copy(CHECKOUT / ".spectral.yaml", folder)
     (folder / "node_modules").symlink_to(CHECKOUT / "node_modules")
-    spec = yaml.safe_load(SPEC.read_text(encoding="utf-8"))
+    spec = read_yaml(SPEC)
     _plant(spec)
-    (folder / SPEC.name).write_text(yaml.safe_dump(spec))
+    write_yaml(folder / SPEC.name, spec)
     return spectral(folder / SPEC.name)
 
 

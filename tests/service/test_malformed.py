@@ -11,7 +11,6 @@ from contextlib import closing, suppress
 
 import pytest
 import requests
-import yaml
 
 from swagger_server.key_store import create_key, new_key
 from swagger_server.schema import migrate
@@ -22,12 +21,13 @@ from tests.support import malformed
 from tests.support.malformed import Maker, Malformed
 from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn
 from tests.support.servers import Database, temporary_database
+from tests.support.yaml_file import read_yaml
 
 COUNT = 1000
 MAX_BODY = 65_536
 CLIENTS = 8
 
-OPERATIONS = malformed.operations(yaml.safe_load(SPEC.read_text(encoding="utf-8")), BASE)
+OPERATIONS = malformed.operations(read_yaml(SPEC), BASE)
 
 TABLES = """SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
 WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"""

@@ -7,6 +7,7 @@ import os
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from hypothesis.strategies import deferred
 
 from tests.serving.conftest import Sides
 from tests.serving.generated import requests
@@ -26,7 +27,7 @@ ASKED = os.environ.get("SAME_ANSWERS_EXAMPLES")
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-@given(call=requests())
+@given(call=deferred(requests))
 def test_generated_requests_are_answered_alike(gallery: Sides, call: Call):
     assume(call not in TO_BE_MENDED and not _spells_a_constant(call))
     assert gallery.differences(call) == []

@@ -330,7 +330,8 @@ def test_the_format_is_the_parameters_or_what_the_client_accepts(empty: Database
     assert answer.headers["Content-Disposition"] == 'attachment; filename="sites.csv"'
 
 
-MANY = [{"name": f"Shop {number}", "attributes": {"a": "x" * 10_000}} for number in range(2000)]
+LARGE = "x" * 10_000
+MANY = [{"name": f"Shop {number}", "attributes": {"a": LARGE}} for number in range(2000)]
 
 
 def test_exports_that_nobody_reads_leave_connections_to_others(empty: Database, ada: Caller, bob: Caller):

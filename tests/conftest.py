@@ -25,14 +25,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 _TOGETHER = ("tests/api/", "tests/browser/", "tests/security/", "tests/sites/")
 """Folders whose files share what is costly to start: a service with the places, a browser."""
 
-_FIRST = ("tests/service/", "tests/browser/", "tests/delivery/", "tests/cli/")
-"""Folders whose tests take long: begun last, the other processes would have to wait for them."""
+_FIRST = (
+    *("tests/browser/", "tests/service/test_workers.py", "tests/service/", "tests/security/", "tests/sites/"),
+    *("tests/cli/", "tests/delivery/", "tests/api/", "tests/contract/", "tests/embedded/", "tests/data/"),
+)
+"""What takes long, in this order: begun last, the other processes would have to wait for it."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Those that take long first, else the order stays."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_FIRST))
+    items.sort(
+        key=lambda item: next((n for n, name in enumerate(_FIRST) if item.nodeid.startswith(name)), 99)
+    )
 
 
 @pytest.hookimpl(optionalhook=True)

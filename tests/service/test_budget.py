@@ -128,7 +128,7 @@ def test_they_stop_it_where_the_configuration_is_not_read_too(
     shop: Database, tmp_path: Path, how: tuple[str, ...]
 ) -> None:
     env = environment_for({"default": shop}, POOL_BUDGET="28", POOL_BUDGET_FOLDER=str(tmp_path))
-    arguments = ("-w", "4", "-k", "gthread", "--chdir", str(CHECKOUT), *how)
+    arguments = ("-w", "2", "-k", "gthread", "--chdir", str(CHECKOUT), *how)
     done = run_gunicorn(*arguments, env=env, app=LEDGER, cwd=tmp_path)
     assert done.returncode in (1, 3)  # gunicorn passes the status of a worker on, or that of a halt
     where = "environment variable POOL_BUDGET ([POOL] BUDGET) = 28: a budget of 28 connections"
@@ -140,7 +140,7 @@ def test_they_stop_it_where_the_configuration_is_not_read_too(
 def test_a_database_that_is_down_stops_no_start(shop: Database) -> None:
     gone = Database({**shop.connect_kwargs, "port": 1})
     with start_gunicorn(
-        "-w", "4", env=environment_for({"default": gone}, POOL_MAX="50"), app=LEDGER
+        "-w", "1", env=environment_for({"default": gone}, POOL_MAX="50"), app=LEDGER
     ) as service:
         assert service.answers()
 
@@ -274,7 +274,7 @@ def _answers(database: Database) -> bool:
 
 def test_behind_a_pooler_nothing_is_refused(pooler: Database) -> None:
     env = environment_for({"default": pooler}, SERVER_PREPARE="no")
-    with start_gunicorn("-w", "4", env=env, app=LEDGER) as service:  # 80 connections to PgBouncer
+    with start_gunicorn("-w", "2", env=env, app=LEDGER) as service:  # 40 connections to PgBouncer
         assert set(read(service, 20)) == {200}
     done = run_cli("check-config", env=env)
     assert done.returncode == 0, done.stderr

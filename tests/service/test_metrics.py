@@ -21,6 +21,7 @@ from tests.support.servers import Database
 OPERATION = "tests.second_spec.controllers."
 ROUNDS = 12
 CLIENTS = 8
+WORKERS = 2
 
 # Method, path, what it is counted as, and whether it borrows a connection.
 KINDS = [
@@ -79,16 +80,16 @@ def test_the_numbers_are_what_the_clients_counted_over_a_workers_death(
     ledger_database: Database, tmp_path: Path, how: tuple[str, ...], elsewhere: bool
 ):
     """With --chdir gunicorn.conf.py is not read."""
-    args, more = (*how, "-w", "4"), {}
+    args, more = (*how, "-w", str(WORKERS)), {}
     if elsewhere:
         args, more = (*args, "--chdir", str(CHECKOUT)), {"cwd": tmp_path}
     with ledger(ledger_database, *args, **more) as service:
-        wait_until(lambda: Scrape(service).value("swagger_server_workers") == 4, START_TIMEOUT)
+        wait_until(lambda: Scrape(service).value("swagger_server_workers") == WORKERS, START_TIMEOUT)
         counted = ask_all(service)
         with killed_while_it_sleeps(service, ledger_database) as scrape:
             # What was published a moment before it died.
             assert scrape.value("swagger_server_pool_checkouts_total", pool="default") == BORROWING + 1
-        wait_until(lambda: Scrape(service).value("swagger_server_workers") == 4, START_TIMEOUT)
+        wait_until(lambda: Scrape(service).value("swagger_server_workers") == WORKERS, START_TIMEOUT)
         counted += ask_all(service)
 
         scrape = Scrape(service)
@@ -109,7 +110,7 @@ def test_the_numbers_are_what_the_clients_counted_over_a_workers_death(
         )
         wait_until(lambda: Scrape(service).value("swagger_server_pool_connections", state="in_use") == 0)
         scrape = Scrape(service)
-        assert scrape.value("swagger_server_pool_max_connections") == 4 * 5
+        assert scrape.value("swagger_server_pool_max_connections") == WORKERS * 5
         assert scrape.value("swagger_server_pool_waiting") == 0
         assert scrape.value("swagger_server_pool_down") == 0
         assert scrape.value("swagger_server_pool_connects_total") >= sessions()

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from tests.support.process import wait_until
 
 PATIENCE = 30  # seconds for one answer
-THINK = 0.01  # seconds at most between an answer and the next request
+THINK = 0.02  # seconds at most between an answer and the next request
 
 _NO_ANSWER = (ConnectionResetError, BrokenPipeError)
 """How the end of a connection shows before a byte of the answer; RemoteDisconnected is one of the first."""

@@ -1,5 +1,7 @@
 """gunicorn's settings for this service; the command line overrides each."""
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -29,6 +31,9 @@ forwarded_allow_ips = ""
 
 # Nothing here is administered at run time, and the default socket is shared by all services of a user.
 control_socket_disable = True
+
+# For master and workers alike: a process that ends needs no last look for garbage, which takes a tenth of its start.
+atexit.register(gc.freeze)
 
 
 def on_starting(server: Any) -> None:

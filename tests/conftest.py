@@ -1,5 +1,6 @@
 """Databases for tests: on the server of TEST_DATABASE_URL, else an embedded one, else a container."""
 
+import gc
 import itertools
 import os
 import signal
@@ -16,6 +17,9 @@ from tests.support.process import mentioning, wait_until
 from tests.support.servers import Database, PrivateServer, open_folder, temporary_database
 
 _numbers = itertools.count(1)
+
+# What collecting the tests makes stays to the end, so that to look for garbage in it is for nothing, then and later.
+gc.disable()
 
 # A shell's background jobs start with SIGINT ignored, and so would every process that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -38,6 +42,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: next((n for n, name in enumerate(_FIRST) if item.nodeid.startswith(name)), 99)
     )
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -19,7 +19,7 @@ run: $(VENV)/.run  ## Serve the Places API at http://127.0.0.1:8080 with a datab
 
 # Hundreds of processes would compile the same modules, where the environment keeps Python from remembering them.
 test: $(VENV)/.dev  ## Run all tests (ARGS="-k name" for some of them)
-	@PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(BENCH_VENV)/.made  ## Measure the service beside others; most of an hour (needs wrk; ARGS="--rounds 3 ...")
 	@$(BENCH_VENV)/bin/python benchmarks/service.py $(ARGS)

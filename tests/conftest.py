@@ -30,10 +30,15 @@ _TOGETHER = ("tests/api/", "tests/browser/", "tests/security/", "tests/sites/")
 """Folders whose files share what is costly to start: a service with the places, a browser."""
 
 _FIRST = (
-    *("tests/browser/", "tests/service/test_workers.py", "tests/service/", "tests/security/", "tests/sites/"),
-    *("tests/cli/", "tests/delivery/", "tests/api/", "tests/contract/", "tests/embedded/", "tests/data/"),
+    *("tests/browser/", "tests/service/test_restarts.py", "tests/service/test_budget.py"),
+    *("tests/service/test_pool_page.py", "tests/service/test_metrics.py", "tests/service/test_workers.py"),
+    *("tests/service/", "tests/security/", "tests/sites/", "tests/cli/", "tests/delivery/", "tests/api/"),
+    *("tests/contract/", "tests/embedded/", "tests/data/"),
 )
-"""What takes long, in this order: begun last, the other processes would have to wait for it."""
+"""What takes long, in this order: begun last, the other processes would have to wait for it.
+
+The browser's database with the places is made while those that need none are run.
+"""
 
 
 @pytest.hookimpl(trylast=True)

@@ -25,7 +25,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 OWN_WORKER = "swagger_server.serving.worker.Worker"
 """What gunicorn.conf.py chooses."""
 
-START_TIMEOUT = 150.0  # seconds; a first start makes a database and loads the sample data, and others run beside it
+START_TIMEOUT = (
+    150.0  # seconds; a first start makes a database and loads the sample data, and others run beside it
+)
 STOP_TIMEOUT = 20.0  # seconds
 
 

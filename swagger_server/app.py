@@ -111,6 +111,7 @@ def create_app(
         threads=settings.pool.max,
         max_wait=settings.pool.timeout,
         deadline=settings.server.deadline,
+        patience=settings.bulk.patience,
         max_body=settings.server.max_body,
         large_bodies=_large_bodies(handler, settings, limits),
         on_start=lambda: _start(databases, watching, limits),

@@ -4,6 +4,8 @@ import csv
 import gzip
 import io
 import json
+import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -328,6 +330,26 @@ def test_the_format_is_the_parameters_or_what_the_client_accepts(empty: Database
     answer = ada.ask("GET", "/sites/export")
     assert "Accept" in answer.headers["Vary"]
     assert answer.headers["Content-Disposition"] == 'attachment; filename="sites.csv"'
+
+
+def test_all_that_share_a_budget_have_a_quarter_of_it_for_exports(empty: Database, tmp_path: Path):
+    settings = {"POOL_BUDGET": "8", "POOL_BUDGET_FOLDER": str(tmp_path), "BULK_PER_OWNER": "0"}
+    env = environment_for({"default": empty}, **settings)
+    with ExitStack() as stack:
+        services = [
+            stack.enter_context(start_gunicorn("-k", OWN_WORKER, "-w", "1", env=env)) for _ in range(3)
+        ]
+        first, second, third = (caller(empty, service.url, "eve") for service in services)
+        assert counts(send_sites(first, *MANY)) == (2000, 0, 0)
+        for each in (first, second):
+            assert stack.enter_context(export_slowly(each)).recv(12) == b"HTTP/1.1 200"
+        for each in (first, second, third):
+            refused = each.ask("GET", "/sites/export")
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert counts(send(third, "name\nImports are counted apart\n")) == (1, 0, 0)
+        # Who dies keeps nothing.
+        os.kill(services[0].workers()[0], signal.SIGKILL)
+        wait_until(lambda: third.ask("GET", "/sites/export").status_code == 200)
 
 
 MANY = [{"name": f"Shop {number}", "attributes": {"a": "x" * 10_000}} for number in range(2000)]

@@ -462,7 +462,7 @@ class LimitSettings:
         32,
         "JSON_DEPTH",
         Whole(0, 500),
-        "Levels of arrays and objects in a JSON body; a deeper one gets a 400; 0: no bound but Python's.",
+        "Levels of arrays and objects in a JSON body; a deeper one gets a 400; 0: 500, as many as are safe.",
         "levels",
     )
 

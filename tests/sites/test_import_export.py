@@ -239,6 +239,18 @@ HEAD = "external_id,name,city_id,attributes\n"
         (HEAD + 'a,"never closed,,\n', 2, None, "is not valid CSV: unexpected end of data"),
         (HEAD + f'a,"{"x" * 300_000}', 2, None, "is longer than 262144 bytes; what follows was not read"),
         ("external_id,names\n", 1, "names", None),
+        (
+            "name;tags\nx;y\n",
+            1,
+            "name;tags",
+            "is no column: fields are to be separated by commas, not by semicolons",
+        ),
+        (
+            "name\ttags\nx\ty\n",
+            1,
+            "name\ttags",
+            "is no column: fields are to be separated by commas, not by tabs",
+        ),
         ("external_id\n", 1, "name", "is missing in the first line, which has to name the columns"),
         ("name,name\n", 1, "name", "is named twice"),
         ("\ufffe", 1, "\ufffe", None),
@@ -333,23 +345,24 @@ def test_the_format_is_the_parameters_or_what_the_client_accepts(empty: Database
 
 
 def test_all_that_share_a_budget_have_a_quarter_of_it_for_exports(empty: Database, tmp_path: Path):
-    settings = {"POOL_BUDGET": "8", "POOL_BUDGET_FOLDER": str(tmp_path), "BULK_PER_OWNER": "0"}
+    settings = {"POOL_BUDGET": "4", "POOL_BUDGET_FOLDER": str(tmp_path), "BULK_PER_OWNER": "0"}
     env = environment_for({"default": empty}, **settings)
-    with ExitStack() as stack:
-        services = [
-            stack.enter_context(start_gunicorn("-k", OWN_WORKER, "-w", "1", env=env)) for _ in range(3)
-        ]
-        first, second, third = (caller(empty, service.url, "eve") for service in services)
-        assert counts(send_sites(first, *MANY)) == (2000, 0, 0)
-        for each in (first, second):
-            assert stack.enter_context(export_slowly(each)).recv(12) == b"HTTP/1.1 200"
-        for each in (first, second, third):
-            refused = each.ask("GET", "/sites/export")
-            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
-        assert counts(send(third, "name\nImports are counted apart\n")) == (1, 0, 0)
-        # Who dies keeps nothing.
-        os.kill(services[0].workers()[0], signal.SIGKILL)
-        wait_until(lambda: third.ask("GET", "/sites/export").status_code == 200)
+    with (
+        start_gunicorn("-k", OWN_WORKER, "-w", "1", env=env) as one,
+        start_gunicorn("-k", OWN_WORKER, "-w", "1", env=env) as other,
+    ):
+        eve = caller(empty, one.url, "eve")
+        joe = caller(empty, other.url, "joe")
+        assert counts(send_sites(eve, *MANY)) == (2000, 0, 0)
+        with export_slowly(eve) as client:
+            assert client.recv(12) == b"HTTP/1.1 200"
+            refused = joe.ask("GET", "/sites/export")
+            assert (refused.status_code, refused.headers.get("Retry-After")) == (503, "1")
+            assert counts(send(joe, "name\nImports are counted apart\n")) == (1, 0, 0)
+            # Who dies keeps nothing.
+            os.kill(one.workers()[0], signal.SIGKILL)
+            wait_until(lambda: joe.ask("GET", "/sites/export").status_code == 200)
+        wait_until(one.answers)
 
 
 MANY = [{"name": f"Shop {number}", "attributes": {"a": "x" * 10_000}} for number in range(2000)]

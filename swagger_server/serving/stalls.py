@@ -36,7 +36,7 @@ class Stalls:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._interval = min(seconds / _LOOKS, 1.0)
+        self._interval = min(max(seconds / _LOOKS, 0.05), 1.0)
         self._watched: dict[object, tuple[socket.socket, _Undelivered]] = {}
         self._watch: threading.Thread | None = None
         self._ending = threading.Lock()
@@ -93,7 +93,8 @@ class Stalls:
         while not transport.is_closing():  # then its descriptor may be another's soon
             if undelivered.seconds() >= self._seconds:
                 self._tell()
-                _reset_at_end(sock)
+                with suppress(OSError):
+                    _reset_at_end(sock)
                 transport.abort()
                 return
             await asyncio.sleep(self._interval)

@@ -36,7 +36,7 @@ from swagger_server.cooperation import cooperate_with_gevent
 from swagger_server.edge import with_edge
 from swagger_server.edge.forwarded import trust_proxies
 from swagger_server.edge.limiting import Limiting
-from swagger_server.edge.security import challenges, credential_headers, required_scopes
+from swagger_server.edge.security import challenges, credential_headers, required_scopes, ways
 from swagger_server.metrics import PATH as METRICS
 from swagger_server.metrics import Metrics
 from swagger_server.pool import ConnectionPool, PoolOptions
@@ -99,11 +99,13 @@ def create_app(
         settings.cors,
         settings.server,
         _allowed_methods(api.app, fixed),
-        _challenge(challenges(specs)),
+        _of_operation(challenges(specs)),
         watching.metrics.observe if watching.metrics else None,
         exposed=(position.HEADER,),
         same_origin=(METRICS, *POOL_PAGE),
         limiting=limits.limiting,
+        ways=_of_operation(ways(specs)),
+        remedy=None if schema is None else schema.remedy,
     )
     application = Application(
         edge,
@@ -112,6 +114,7 @@ def create_app(
         threads=settings.pool.max,
         max_wait=settings.pool.timeout,
         deadline=settings.server.deadline,
+        patience=settings.bulk.patience,
         max_body=settings.server.max_body,
         large_bodies=_large_bodies(handler, settings, limits),
         on_start=lambda: _start(databases, watching, limits),
@@ -416,5 +419,5 @@ def _allowed_methods(app: Flask, fixed: Mapping[str, frozenset[str]]) -> Callabl
     return allowed
 
 
-def _challenge(by_operation: Mapping[str, str]) -> Callable[[Request], str | None]:
+def _of_operation(by_operation: Mapping[str, str]) -> Callable[[Request], str | None]:
     return lambda request: None if request.operation is None else by_operation.get(request.operation)

@@ -55,7 +55,7 @@ class FlaskJson(JSONProvider):
     """What `flask.jsonify` encodes and `request.json` decodes with."""
 
     def __init__(self, app: Flask, depth: int = JSON_DEPTH) -> None:
-        """`depth` is that of `loads`: the most levels of arrays and objects; 0: no bound."""
+        """`depth` is that of `loads`: the most levels of arrays and objects; 0: as many as are safe."""
         super().__init__(app)
         self._depth = depth
 

@@ -33,10 +33,14 @@ _DEFAULT = "default"
 
 @dataclass(frozen=True)
 class SchemaCheck:
-    """What schema the default database should have: `current(conn)` is to be at least `needed`."""
+    """What schema the default database should have: `current(conn)` is to be at least `needed`.
+
+    `remedy` says what is to be done where it is not.
+    """
 
     needed: int
     current: Callable[[Any], int]
+    remedy: str | None = None
 
 
 @dataclass(frozen=True)

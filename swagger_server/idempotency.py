@@ -40,14 +40,12 @@ _KEPT_ANSWER = """
 SELECT operation, fingerprint, status, headers::text, body FROM idempotency_key
 WHERE owner = current_setting('request.owner') AND key = %(key)s"""
 
-# Old ones go in passing, a few at a time and none that somebody else has in hand.
+# Old ones go in passing, anybody's, a few at a time. Not to the second: a key that has just been found to be kept must
+# still be there when its answer is read.
 _KEEP = """
 UPDATE idempotency_key SET status = %(status)s, headers = %(headers)s, body = %(body)s
 WHERE owner = current_setting('request.owner') AND key = %(key)s;
-DELETE FROM idempotency_key WHERE (owner, key) IN (
-    SELECT owner, key FROM idempotency_key
-    WHERE owner = current_setting('request.owner') AND created_at < now() - make_interval(secs => %(seconds)s)
-    ORDER BY created_at LIMIT 10 FOR UPDATE SKIP LOCKED)"""
+SELECT forget_idempotency_keys(make_interval(secs => %(seconds)s + 600), 10)"""
 
 
 def once(make: Callable[[], Response], fingerprint: bytes | None = None) -> Response:

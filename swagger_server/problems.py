@@ -70,6 +70,7 @@ class NotFound(Problem):
 
 
 _UNAVAILABLE = (503, "The database is not available at the moment. Please try again shortly.")
+_NOT_SET_UP = (503, "The database lacks what this service needs: it has not been set up.")
 _CONFLICT = (409, "The request conflicts with data that is stored already.")
 _INVALID = (400, "The database refused a value of the request.")
 
@@ -83,7 +84,9 @@ SQLSTATES: Mapping[str, tuple[int, str]] = {
     "23514": _INVALID,
     "40001": (409, "Another request changed the same data at the same time. Please try again."),
     "40P01": (409, "Another request changed the same data at the same time. Please try again."),
+    "3F000": _NOT_SET_UP,
     "42501": (403, "This is not allowed."),
+    "42P01": _NOT_SET_UP,
     "53": _UNAVAILABLE,
     "57014": (504, "The database took too long to answer."),
     "57P0": _UNAVAILABLE,
@@ -221,12 +224,25 @@ _INNERMOST = 12
 """Frames of a stack that are logged: those above are the same ways through the middleware every time."""
 
 
-def report(exc: Exception, problem: Problem) -> None:
-    """Log what the client is not told: the stack of a 500, the cause of any other 5xx, in one record."""
+def report(exc: Exception, problem: Problem, remedy: str | None = None) -> None:
+    """Log what the client is not told: the stack of a 500, the cause of any other 5xx, in one record.
+
+    `remedy` is what is to be done about a table that is missing.
+    """
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("".join(traceback.format_exception(exc, limit=-_INNERMOST)))
+        log.error(_stack(exc))
+    elif SQLSTATES.get(getattr(exc, "pgcode", None) or "") is _NOT_SET_UP:
+        # As after a migration that nobody has run; or else there is a wrong name in a statement, which the stack shows.
+        log.error("the database lacks a table; %s\n%s", remedy or _REMEDY, _stack(exc))
     elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("%s: %s", type(exc).__name__, str(exc).strip())
+
+
+_REMEDY = "are all migrations applied?"
+
+
+def _stack(exc: Exception) -> str:
+    return "".join(traceback.format_exception(exc, limit=-_INNERMOST))
 
 
 def _phrase(status: int) -> str:

@@ -171,13 +171,23 @@ def _header(
         raise BadHeader(None, _NOT_UTF8)
     for number, name in enumerate(header):
         if name not in known:
-            raise BadHeader(name[:100], "is no column; there are " + ", ".join(known))
+            raise BadHeader(name[:100], _unknown(name, known))
         if name in header[:number]:
             raise BadHeader(name, "is named twice")
     for name in required:
         if name not in header:
             raise BadHeader(name, "is missing in the first line, which has to name the columns")
     return header
+
+
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    for separator, plural in _OTHER_SEPARATORS.items():
+        if separator in name:
+            return f"is no column: fields are to be separated by commas, not by {plural}"
+    return "is no column; there are " + ", ".join(known)
 
 
 def _values(

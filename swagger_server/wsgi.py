@@ -8,9 +8,11 @@ from swagger_server.health import SchemaCheck
 from swagger_server.paths import SPEC
 from swagger_server.startup import load_application
 
+_REMEDY = "run `python -m swagger_server migrate`, then `python -m swagger_server load-places`"
+
 application = load_application(
     SPEC,
     blueprints=[site.blueprint],
-    schema=SchemaCheck(schema.SCHEMA_VERSION, schema.current_version),
+    schema=SchemaCheck(schema.SCHEMA_VERSION, schema.current_version, _REMEDY),
     with_places=True,
 )

@@ -1,8 +1,10 @@
 """`serve`: prepare the database, say where everything is, and become gunicorn."""
 
 import argparse
+import errno
 import importlib.util
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,10 +51,40 @@ def run(arguments: argparse.Namespace, rest: Sequence[str]) -> int:
     if importlib.util.find_spec("gunicorn") is None:
         raise CommandError("gunicorn is not installed: pip install -r requirements.txt")
     binds = arguments.bind or [DEFAULT_BIND]
+    if _needs_free_ports(rest):
+        for bind in binds:
+            _require_free(bind)
     print(_database(settings), flush=True)
     prepare(settings, arguments.workers)
     print(*_addresses(binds, settings), sep="\n", flush=True)
     return _become_gunicorn([f"-w{arguments.workers}", *(f"-b{bind}" for bind in binds), *rest])
+
+
+def _needs_free_ports(rest: Sequence[str]) -> bool:
+    """Not where gunicorn only tells its settings, shares a port, or is handed a socket."""
+    options = [*rest, *os.environ.get("GUNICORN_CMD_ARGS", "").split()]
+    handed = {"LISTEN_FDS", "GUNICORN_FD"} & os.environ.keys()
+    return not handed and not {"--reuse-port", "--print-config", "--check-config"}.intersection(options)
+
+
+def _require_free(bind: str) -> None:
+    """CommandError where nobody can listen at the address: gunicorn would try for seconds, and say less."""
+    host, _, port = bind.rpartition(":")
+    if bind.startswith(("unix:", "fd:")) or not port.isdigit():
+        return
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn does
+            probe.bind((host, int(port)))
+    except (OSError, OverflowError) as error:
+        in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        reason = "something else listens there" if in_use else getattr(error, "strerror", None) or str(error)
+        raise CommandError(
+            f"port {port} of {host or 'this host'} cannot be used: {reason}. Choose another one:"
+            " -b HOST:PORT, or make run BIND=HOST:PORT"
+        ) from None
 
 
 def _database(settings: Settings) -> str:

@@ -407,6 +407,14 @@ class BulkSettings:
         "Imports, and exports, of one owner at once in one worker; more get a 429. 0: no bound but that of all, a "
         "quarter of the connections each.",
     )
+    patience: float = _key(
+        60.0,
+        "PATIENCE",
+        Number(0, DAY),
+        "A client that takes nothing of a stream, as of an export, for so long is cut off, and the stream's connection "
+        "to the database given back; 0: never.",
+        "seconds",
+    )
     folder: Path | None = _key(  # noqa: RUF009 - it makes a field
         None,
         "FOLDER",
@@ -454,7 +462,7 @@ class LimitSettings:
         32,
         "JSON_DEPTH",
         Whole(0, 500),
-        "Levels of arrays and objects in a JSON body; a deeper one gets a 400; 0: no bound but Python's.",
+        "Levels of arrays and objects in a JSON body; a deeper one gets a 400; 0: 500, as many as are safe.",
         "levels",
     )
 

@@ -59,22 +59,22 @@ def _considerately(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _as_csv() -> Iterator[bytes]:
-    with db.transaction() as conn:
+    with db.transaction() as conn, closing(export(conn, AS_CSV)) as batches:
         yield ",".join(CELLS).encode() + b"\r\n"
-        for rows in export(conn, AS_CSV):
+        for rows in batches:
             yield "".join(f"{row}\r\n" for (row,) in rows).encode()
 
 
 def _as_json_lines() -> Iterator[bytes]:
-    with db.transaction() as conn:
-        for rows in chain(export(conn, AS_JSON), [[]]):
+    with db.transaction() as conn, closing(export(conn, AS_JSON)) as batches:
+        for rows in chain(batches, [[]]):
             yield "".join(f"{site}\n" for (site,) in rows).encode()
 
 
 def _as_geojson() -> Iterator[bytes]:
-    with db.transaction() as conn:
+    with db.transaction() as conn, closing(export(conn, AS_FEATURES)) as batches:
         before = '{"type":"FeatureCollection","features":[\n'
-        for rows in export(conn, AS_FEATURES):
+        for rows in batches:
             yield (before + ",\n".join(feature for (feature,) in rows)).encode()
             before = ",\n"
         yield (before if before[0] == "{" else "").encode() + b"\n]}\n"

@@ -39,6 +39,8 @@ def values_of(site: dict[str, Any]) -> dict[str, Any]:
         values = given(site)
     except ValueError:
         raise BadRequest("attributes holds what is no number or no text to JSON.") from None
+    except RecursionError:
+        raise BadRequest("attributes is nested too deeply.") from None
     if size > MOST_ATTRIBUTES:
         raise BadRequest(f"attributes is larger than {MOST_ATTRIBUTES} bytes of JSON.")
     return values

@@ -153,9 +153,13 @@ def _lock(user: str, site_id: str) -> Stored:
 
 def _merged(known: Stored, patch: Site) -> Site:
     """The site after a merge patch; Problem where that is none any more."""
-    given = {name: value for name, value in json.loads(known.site).items() if value is not None}
-    site: Site = _merge(given, patch)
-    fault = site_schema().fault(site)
+    try:
+        given = {name: value for name, value in json.loads(known.site).items() if value is not None}
+        site: Site = _merge(given, patch)
+        fault = site_schema().fault(site)
+    except RecursionError:
+        # How deep is too deep depends on who calls: it was stored by another worker class, or by no worker at all.
+        raise Problem(409, "The site is nested too deeply to be merged. PUT replaces it.") from None
     if fault is not None:
         raise Problem(409, f"The site would not be valid with this change: {fault.text}")
     return site

@@ -23,6 +23,9 @@ AllowedMethods = Callable[[Request], Iterable[str]]
 Challenge = Callable[[Request], str | None]
 """How the operation that answered the request wants to be told who is calling; None where it does not ask."""
 
+_NO_CREDENTIAL = "No authorization token provided"
+"""What Connexion says where the request has none of those that the operation takes, keys included."""
+
 _BODILESS = (204, 304)
 
 _REQUEST_ID = request_id.HEADER.lower()
@@ -38,15 +41,21 @@ def with_edge(
     exposed: Iterable[str] = (),
     same_origin: Collection[str] = (),
     limiting: Limiting | None = None,
+    ways: Challenge = lambda _request: None,
+    remedy: str | None = None,
 ) -> Handler:
     """`handler` inside the outermost layer. The result never raises: what escapes becomes a problem.
 
     `observe` is called with every answer that has ended, and must not raise. `exposed` are the headers that web
     pages of other origins may read, beyond the edge's own. What is at the paths `same_origin` they may not read at
-    all, whatever `cors` says. `limiting` refuses callers that ask for too much.
+    all, whatever `cors` says. `limiting` refuses callers that ask for too much. `ways` is what a caller is told that
+    has not said who it is, as `challenge` is for programs. `remedy` is what the log advises where the database lacks
+    a table.
     """
     decisions = Cors(cors, (*exposed, *limiting.headers) if limiting else exposed)
-    edge = _Edge(handler, decisions, server, allowed_methods, challenge, observe, same_origin, limiting)
+    edge = _Edge(
+        handler, decisions, server, allowed_methods, challenge, observe, same_origin, limiting, ways, remedy
+    )
     return edge.handle
 
 
@@ -61,6 +70,8 @@ class _Edge:
         observe: Observe | None,
         same_origin: Collection[str],
         limiting: Limiting | None,
+        ways: Challenge,
+        remedy: str | None,
     ) -> None:
         self._handler = handler
         self._cors = cors
@@ -72,6 +83,8 @@ class _Edge:
         self._observe = observe
         self._same_origin = frozenset(same_origin)
         self._limiting = limiting
+        self._ways = ways
+        self._remedy = remedy
 
     def handle(self, request: Request) -> Response:
         access = Access(request, self._observe)
@@ -128,7 +141,9 @@ class _Edge:
     def _refuse(self, request: Request, raised: Exception) -> Response:
         exc = OutOfTime() if request.cancellation.is_cancelled else raised
         problem = problems.describe(exc, method=request.method, retry_after=self._server.retry_after)
-        problems.report(exc, problem)
+        if problem.status == 401 and problem.detail == _NO_CREDENTIAL:
+            problem.detail = self._ways(request) or problem.detail
+        problems.report(exc, problem, self._remedy)
         try:
             return problems.answer(problem, request.path)
         except Exception as unspeakable:  # a member of the problem has no JSON form

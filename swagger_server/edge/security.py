@@ -34,9 +34,16 @@ def challenges(specs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _challenge(spec: Mapping[str, Any], required: Iterable[Mapping[str, Any]]) -> str:
-    schemes = spec.get("components", {}).get("securitySchemes") or spec.get("securityDefinitions", {})
+    schemes = _schemes(spec)
     names = dict.fromkeys(name for alternative in required for name in alternative)
     return ", ".join(dict.fromkeys(_one_challenge(schemes.get(name, {})) for name in names))
+
+
+def _schemes(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (
+        spec.get("components", {}).get("securitySchemes") or spec.get("securityDefinitions") or {}
+    )
+    return found
 
 
 def _one_challenge(scheme: Mapping[str, Any]) -> str:
@@ -44,6 +51,31 @@ def _one_challenge(scheme: Mapping[str, Any]) -> str:
     if scheme.get("type") == "apiKey":
         return f'ApiKey in="{scheme.get("in")}", name="{scheme.get("name")}"'
     return _HTTP_SCHEMES.get(str(scheme.get("scheme", scheme.get("type"))).lower(), "Bearer")
+
+
+def ways(specs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """How a caller may say who it is, as a sentence, by the operationId of each secured operation."""
+    return {
+        _full_id(path, operation): f"Say who is calling, by {_ways(spec, required)}."
+        for spec in specs
+        for path, operation in _operations(spec)
+        if (required := operation.get("security", spec.get("security")))
+    }
+
+
+def _ways(spec: Mapping[str, Any], required: Iterable[Mapping[str, Any]]) -> str:
+    schemes = _schemes(spec)
+    together = (" and ".join(_way(schemes.get(name, {})) for name in alternative) for alternative in required)
+    return ", or by ".join(dict.fromkeys(filter(None, together)))
+
+
+_PLACES = {"header": "header", "query": "query parameter", "cookie": "cookie"}
+
+
+def _way(scheme: Mapping[str, Any]) -> str:
+    if scheme.get("type") == "apiKey":
+        return f"the {_PLACES.get(str(scheme.get('in')), 'header')} {scheme.get('name')}"
+    return f"the header Authorization: {_one_challenge(scheme)}"
 
 
 def credential_headers(specs: Iterable[Mapping[str, Any]]) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - the statements are put together from this module's constants; values are always bound.
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from psycopg2.extensions import connection, cursor
 
@@ -65,7 +65,7 @@ _AT_ONCE = 200
 """Rows, of up to 20 kB each."""
 
 
-def export(conn: connection, sql: str) -> Iterator[list[Key]]:
+def export(conn: connection, sql: str) -> Generator[list[Key]]:
     """The rows of one of the statements above, a few at a time. In a transaction."""
     with conn.cursor("site_export", cursor_factory=cursor) as cur:
         cur.execute(sql)

@@ -29,6 +29,7 @@ from swagger_server.serving.job import Client, Receive, RequestJob
 from swagger_server.serving.large_bodies import LargeBodies
 from swagger_server.serving.messages import Handler, Request, Response
 from swagger_server.serving.reasons import status_line
+from swagger_server.serving.stalls import Stalls, transport_of
 from swagger_server.serving.stream import Stream
 from swagger_server.serving.threads import RequestThreads
 from swagger_server.serving.translate import Environ, Scope
@@ -52,7 +53,8 @@ class Application:
     more than `max_wait` seconds reaches the handler with `refusal` set to ServerBusy, and one whose
     body is longer than `max_body` bytes with BodyTooLarge. `large_bodies` are those that this does not hold for: they
     are not kept in memory. A request that is not answered within
-    `deadline` seconds (0: no limit) of its arrival has its work cancelled. `immediate` answers the paths that must not
+    `deadline` seconds (0: no limit) of its arrival has its work cancelled, and a client that takes nothing of a stream
+    for `patience` seconds (0: no limit) is cut off. `immediate` answers the paths that must not
     wait for a thread (it must not block), `apart` are those that have two threads of their own, so that they are
     answered while all others are taken. `on_start` and `on_stop` run once in each worker process:
     by the lifespan events of ASGI servers, or by `start()` and `stop()`, which whoever loads the
@@ -66,6 +68,7 @@ class Application:
         threads: int = 20,
         max_wait: float = 5.0,
         deadline: float = 0.0,
+        patience: float = 0.0,
         max_body: int = 1_048_576,
         large_bodies: LargeBodies | None = None,
         immediate: Mapping[str, Handler] | None = None,
@@ -77,6 +80,7 @@ class Application:
         self._threads = threads
         self._max_wait = max_wait
         self._deadlines = Deadlines(deadline)
+        self._stalls = Stalls(patience)
         self._max_body = max_body
         self._large_bodies = large_bodies
         self._immediate = dict(immediate or {})
@@ -116,7 +120,9 @@ class Application:
         if response.whole is not None:
             under_way.current.set(None)  # the thread goes on to other requests in this context
         start_response(status_line(response.status), list(response.headers))
-        return _Body(response)
+        if response.whole is not None:
+            return _Body(response)
+        return _Body(response, self._stalls.begin(environ.get("gunicorn.socket")))
 
     def _read_wsgi(self, environ: Environ) -> Request:
         body, refusal = b"", None
@@ -310,9 +316,9 @@ class Application:
         start = {"type": "http.response.start", "status": response.status, "headers": response.headers.raw()}
         whole = response.whole
         if whole is None:
-            await self._send_stream(
-                start, Stream(response, job.context, self._threads_for_streams), job.client, send
-            )
+            stream = Stream(response, job.context, self._threads_for_streams)
+            with self._stalls.over(transport_of(job.receive, send)):
+                await self._send_stream(start, stream, job.client, send)
             return
         try:
             await send(start)
@@ -393,13 +399,15 @@ class _AwaitedJob(RequestJob[Response]):
 class _Body:
     """A response's body as WSGI wants it: iterated at most once, and always closed by the server."""
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, on_close: Callable[[], None] = lambda: None) -> None:
         self._response = response
+        self._on_close = on_close
 
     def __iter__(self) -> Iterator[bytes]:
         return self._response.chunks()
 
     def close(self) -> None:
+        self._on_close()
         try:
             self._response.close()
         finally:

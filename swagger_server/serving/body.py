@@ -11,6 +11,7 @@ from connexion.exceptions import BadRequestProblem, UnsupportedMediaTypeProblem
 from connexion.operations import OpenAPIOperation
 from connexion.utils import is_json_mimetype, is_null, is_nullable, split_content_type
 from connexion.validators import JSONRequestBodyValidator
+from werkzeug.exceptions import BadRequest
 
 from swagger_server.serving.large_bodies import is_spooled
 from swagger_server.serving.messages import Request
@@ -28,7 +29,7 @@ class JsonBody:
     """How the header may be written; anything else is Connexion's to understand."""
     schema: CompiledSchema
     depth: int
-    """Levels of arrays and objects that it may have; 0: no bound."""
+    """Levels of arrays and objects that it may have; 0: as many as are safe."""
     may_be_null: bool
     """As the body's definition says."""
     is_nullable: bool
@@ -51,8 +52,14 @@ class JsonBody:
             raise BadRequestProblem(detail=fault.text)
 
     def for_controller(self) -> Any:
-        """The value as the Flask request's JSON decoder makes it, or the default for null."""
-        value = flask.request.get_json(silent=True)
+        """The value as the Flask request's JSON decoder makes it, or the default for null.
+
+        BadRequestProblem for what that decoder does not take: an app may have one of its own.
+        """
+        try:
+            value = flask.request.get_json(silent=not flask.request.is_json)
+        except BadRequest as exc:
+            raise BadRequestProblem(detail="The request body is not JSON that is taken here.") from exc
         if self.is_nullable and is_null(value):
             return None
         return deepcopy(self.default) if value is None else value

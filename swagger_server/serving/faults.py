@@ -188,6 +188,14 @@ def _maximum(limit: Any, schema: Mapping[str, Any]) -> str:
     return f"be {'less than' if schema.get('exclusiveMaximum') else 'at most'} {shown(limit)}"
 
 
+def _not(limit: Any, schema: Mapping[str, Any]) -> str:  # noqa: ARG001
+    """What is excluded may say by its description what it is."""
+    description = limit.get("description") if isinstance(limit, Mapping) else None
+    if not isinstance(description, str):
+        return "not have the form that is excluded"
+    return f"not have {printable(description, _LONGEST_LIMIT)}"
+
+
 def _count(bound: str, singular: str) -> Callable[[Any, Mapping[str, Any]], str]:
     def words(limit: Any, schema: Mapping[str, Any]) -> str:  # noqa: ARG001
         return f"have {bound} {limit} {singular if limit == 1 else f'{singular}s'}"
@@ -212,7 +220,7 @@ _WORDS: Mapping[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "maxProperties": _count("at most", "member"),
     "anyOf": lambda *_: "have one of the forms that are described",
     "oneOf": lambda *_: "have exactly one of the forms that are described",
-    "not": lambda *_: "not have the form that is excluded",
+    "not": _not,
 }
 
 _RANKS = {keyword: rank for rank, keyword in enumerate(_WORDS)}

@@ -25,21 +25,21 @@ class RequestJob(Job[T]):
     What is made of the response of `handler` depends on how it is to be sent.
     """
 
-    __slots__ = ("_client", "_handler", "_receive", "context", "request")
+    __slots__ = ("_client", "_handler", "context", "receive", "request")
 
     def __init__(self, handler: Handler, request: Request, receive: Receive) -> None:
         super().__init__()
         self._handler = handler
         self.request = request
         self.context = contextvars.copy_context()
-        self._receive = receive
+        self.receive = receive
         self._client: Client | None = None
 
     @property
     def client(self) -> "Client":
         """Who waits for the answer."""
         if self._client is None:
-            self._client = Client(self._receive, self.request)
+            self._client = Client(self.receive, self.request)
         return self._client
 
     def forget_client(self) -> None:

@@ -11,6 +11,10 @@ import re
 from collections import Counter
 from typing import Any, NoReturn
 
+MOST_LEVELS = 500
+"""Of arrays and objects, where there is no other bound: so deep, Python reads, walks and writes them wherever it is in
+its own stack. Of a deeper value, one part of a program would take what another fails at."""
+
 _MOST_DIGITS = 309
 """The largest double has so many."""
 
@@ -24,7 +28,8 @@ class Refused(ValueError):
 
 
 def loads(text: str, depth: int) -> Any:
-    """The value of a text, of at most `depth` levels of arrays and objects (0: as many as Python can take)."""
+    """The value of a text, of at most `depth` levels of arrays and objects (0: `MOST_LEVELS`)."""
+    depth = depth or MOST_LEVELS
     try:
         value = _DECODER.decode(text)
     except RecursionError:
@@ -36,7 +41,7 @@ def loads(text: str, depth: int) -> Any:
     if _SURROGATE.search(text) and not _has_utf8(value):
         raise Refused("a text has half of a surrogate pair")
     # Nothing is deeper than it has opening brackets, in texts or not.
-    if depth and text.count("[") + text.count("{") > depth and _is_deeper(value, depth):
+    if text.count("[") + text.count("{") > depth and _is_deeper(value, depth):
         raise Refused(f"it has more than {depth} levels of arrays and objects")
     return value
 

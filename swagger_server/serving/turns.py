@@ -20,7 +20,7 @@ class Turns:
     """The work of one kind, `what` (in the plural), of this process. For any thread."""
 
     def __init__(self, what: str) -> None:
-        self._what = what
+        self.what = what
         self._lock = threading.Lock()
         self._under_way: dict[object, Hashable] = {}
 
@@ -33,9 +33,9 @@ class Turns:
         with self._lock:
             callers = list(self._under_way.values())
             if most_each and caller is not None and callers.count(caller) >= most_each:
-                raise NoTurn(self._what, is_callers=True)
+                raise NoTurn(self.what, is_callers=True)
             if most and len(callers) >= most:
-                raise NoTurn(self._what, is_callers=False)
+                raise NoTurn(self.what, is_callers=False)
             self._under_way[turn] = caller
 
         def end() -> None:

@@ -42,7 +42,7 @@ class StrictJsonBody(JSONRequestBodyValidator):  # type: ignore[misc]  # Connexi
 
 
 def parse_json(raw: bytes, encoding: str, depth: int = JSON_DEPTH) -> Any:
-    """The value of a JSON text; BadRequestProblem, with the reason, where it is none or too deep (0: no bound)."""
+    """The value of a JSON text; BadRequestProblem, with the reason, where it is none or too deep."""
     try:
         return strict_json.loads(raw.decode(encoding), depth)
     except (UnicodeDecodeError, LookupError):
@@ -60,7 +60,7 @@ class JsonLines(AbstractRequestBodyValidator):  # type: ignore[misc]  # Connexio
 
 
 def validators(json_depth: int = JSON_DEPTH) -> Mapping[str, Any]:
-    """For Connexion's `validator_map`: JSON bodies of at most so many levels (0: as many as Python can take)."""
+    """For Connexion's `validator_map`: JSON bodies of at most so many levels (0: as many as are safe)."""
     body = type(StrictJsonBody.__name__, (StrictJsonBody,), {"depth": json_depth})
     return {
         "body": MediaTypeDict({**VALIDATOR_MAP["body"], "*/*json": body, "application/x-ndjson": JsonLines})

@@ -1,5 +1,6 @@
 """`serve`, and the preparation that it shares with gunicorn, on an embedded database of the tests' own."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -138,6 +139,35 @@ def test_a_service_that_joins_a_server_started_for_fewer_serves_and_says_it(embe
         [line] = [line for line in more.log().splitlines() if text in line]
         assert " WARNING " in line
         assert more.answers()
+
+
+def test_serve_says_at_once_which_port_is_taken_and_how_to_choose_another(
+    database: Database, tmp_path: Path
+) -> None:
+    env = {**settings_for(database), "SWAGGER_SERVER_CONFIG": str(tmp_path / "config.ini")}
+    (tmp_path / "config.ini").touch()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = run_cli("serve", "-b", f"127.0.0.1:{port}", env=env)
+        shared = run_cli("serve", "-b", f"127.0.0.1:{port}", "--print-config", env=env)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"swagger_server: port {port} of 127.0.0.1 cannot be used: something else listens there."
+        " Choose another one: -b HOST:PORT, or make run BIND=HOST:PORT\n"
+    )
+    assert (shared.returncode, shared.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("bind", "reason"),
+    [("192.0.2.1:8080", "Cannot assign requested address"), ("127.0.0.1:70000", "port must be 0-65535")],
+)
+def test_serve_says_why_nobody_can_listen_there(database: Database, bind: str, reason: str) -> None:
+    done = run_cli("serve", "-b", bind, env=settings_for(database))
+    host, port = bind.split(":")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"swagger_server: port {port} of {host} cannot be used: ")
+    assert reason in done.stderr
 
 
 def test_serve_hands_other_arguments_to_gunicorn(database: Database, tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ EVERY_KEY: list[tuple[str, str, str, str, Any]] = [
     ("BULK", "UPLOADS", "3", "uploads", 3),
     ("BULK", "UPLOADS_PER_CALLER", "0", "uploads_per_caller", 0),
     ("BULK", "PER_OWNER", "1", "per_owner", 1),
+    ("BULK", "PATIENCE", "5", "patience", 5.0),
     ("BULK", "FOLDER", "{folder}", "folder", Path("{folder}")),
     ("EMBEDDED", "DATA", "{folder}", "data", Path("{folder}")),
 ]

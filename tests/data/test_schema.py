@@ -20,6 +20,7 @@ WAITING = (
 ALL = [
     "0001_api_key.sql",
     "0002_idempotency_key.sql",
+    "0003_aged_idempotency_keys.sql",
     "0001_places.sql",
     "0002_sites.sql",
     "0003_beginnings.sql",

@@ -15,7 +15,7 @@ def put(user: str) -> dict[str, Any]:
     return {"user": user}
 
 
-patch = delete = search = by_token = put
+patch = delete = search = by_token = by_both = by_either = put
 
 
 def maybe(user: str | None = None) -> dict[str, Any]:

@@ -58,7 +58,11 @@ def test_a_key_opens_what_is_its_owners(service: Gunicorn, make: Make, headers: 
 @BOTH_WAYS
 def test_without_a_key_nobody_gets_in(service: Gunicorn, headers: dict[str, str]):
     answer = ask(service, **headers)
-    refused(answer, 401, "No authorization token provided")
+    refused(
+        answer,
+        401,
+        "Say who is calling, by the header X-API-Key, or by the header Authorization: Bearer.",
+    )
     assert answer.headers["WWW-Authenticate"] == CHALLENGE
 
 

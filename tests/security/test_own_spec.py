@@ -75,9 +75,19 @@ def test_who_is_calling_is_asked_before_what_for(client: Client, make: Make):
 
 def test_each_operation_says_how_it_wants_to_be_asked(client: Client):
     key = 'ApiKey in="header", name="X-API-Key"'
-    for path, challenge in {"/things": key, "/by-token": "Bearer"}.items():
+    for path, challenge, way in [
+        ("/things", key, "the header X-API-Key"),
+        ("/by-token", "Bearer", "the header Authorization: Bearer"),
+        ("/by-both", f"{key}, Bearer", "the header X-API-Key and the header Authorization: Bearer"),
+        (
+            "/by-either",
+            'Bearer, ApiKey in="query", name="key"',
+            "the header Authorization: Bearer, or by the query parameter key",
+        ),
+    ]:
         answer = ask(client, None, path=path)
         assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, challenge)
+        assert answer.json["detail"] == f"Say who is calling, by {way}."
     assert ask(client, None, path="/open").json == {"user": None}
 
 

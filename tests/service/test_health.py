@@ -63,6 +63,24 @@ def test_a_database_without_the_tables_is_not_ready(places_service: Gunicorn):
     assert (answer.status_code, answer.json()["schema"]) == (503, 0)
 
 
+@pytest.mark.parametrize("path", ["/v1/cities?q=par", "/v1/sites"])
+def test_what_needs_tables_that_are_missing_is_503_and_the_log_says_what_to_run(
+    places_service: Gunicorn, path: str
+):
+    answer = requests.get(places_service.url + path, headers={"X-API-Key": "sws_" + "x" * 43}, timeout=20)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/problem+json")
+    assert answer.json()["detail"] == "The database lacks what this service needs: it has not been set up."
+    line = next(line for line in places_service.log().splitlines() if "lacks a table" in line)
+    assert "run `python -m swagger_server migrate`, then `python -m swagger_server load-places`" in line
+    assert "UndefinedTable: relation" in places_service.log()
+
+
+def test_a_spec_of_ones_own_is_told_of_migrations_in_general(service: Gunicorn):
+    answer = requests.get(f"{service.url}/ledger/entries", timeout=20)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert "the database lacks a table; are all migrations applied?" in service.log()
+
+
 def test_a_schema_that_cannot_be_read_is_told_in_time(
     places_service: Gunicorn, frozen_and_thawed: PrivateServer
 ):

@@ -4,6 +4,8 @@ import csv
 import gzip
 import io
 import json
+import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -237,6 +239,18 @@ HEAD = "external_id,name,city_id,attributes\n"
         (HEAD + 'a,"never closed,,\n', 2, None, "is not valid CSV: unexpected end of data"),
         (HEAD + f'a,"{"x" * 300_000}', 2, None, "is longer than 262144 bytes; what follows was not read"),
         ("external_id,names\n", 1, "names", None),
+        (
+            "name;tags\nx;y\n",
+            1,
+            "name;tags",
+            "is no column: fields are to be separated by commas, not by semicolons",
+        ),
+        (
+            "name\ttags\nx\ty\n",
+            1,
+            "name\ttags",
+            "is no column: fields are to be separated by commas, not by tabs",
+        ),
         ("external_id\n", 1, "name", "is missing in the first line, which has to name the columns"),
         ("name,name\n", 1, "name", "is named twice"),
         ("\ufffe", 1, "\ufffe", None),
@@ -330,6 +344,27 @@ def test_the_format_is_the_parameters_or_what_the_client_accepts(empty: Database
     assert answer.headers["Content-Disposition"] == 'attachment; filename="sites.csv"'
 
 
+def test_all_that_share_a_budget_have_a_quarter_of_it_for_exports(empty: Database, tmp_path: Path):
+    settings = {"POOL_BUDGET": "4", "POOL_BUDGET_FOLDER": str(tmp_path), "BULK_PER_OWNER": "0"}
+    env = environment_for({"default": empty}, **settings)
+    with (
+        start_gunicorn("-k", OWN_WORKER, "-w", "1", env=env) as one,
+        start_gunicorn("-k", OWN_WORKER, "-w", "1", env=env) as other,
+    ):
+        eve = caller(empty, one.url, "eve")
+        joe = caller(empty, other.url, "joe")
+        assert counts(send_sites(eve, *MANY)) == (2000, 0, 0)
+        with export_slowly(eve) as client:
+            assert client.recv(12) == b"HTTP/1.1 200"
+            refused = joe.ask("GET", "/sites/export")
+            assert (refused.status_code, refused.headers.get("Retry-After")) == (503, "1")
+            assert counts(send(joe, "name\nImports are counted apart\n")) == (1, 0, 0)
+            # Who dies keeps nothing.
+            os.kill(one.workers()[0], signal.SIGKILL)
+            wait_until(lambda: joe.ask("GET", "/sites/export").status_code == 200)
+        wait_until(one.answers)
+
+
 LARGE = "x" * 10_000
 MANY = [{"name": f"Shop {number}", "attributes": {"a": LARGE}} for number in range(2000)]
 
@@ -375,11 +410,54 @@ def test_imports_and_exports_have_a_quarter_each_of_what_a_budget_leaves(empty: 
         assert counts(send(joe, "name\nJoe's\n")) == (1, 0, 0)
 
 
-def export_slowly(caller: Caller) -> socket.socket:
+WORKERS = ["sync", "gthread", "gevent", "asgi", "uvicorn_worker.UvicornWorker", OWN_WORKER]
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_an_export_that_nobody_reads_gives_its_connection_back(empty: Database, worker: str):
+    env = environment_for({"default": empty}, BULK_PATIENCE="0.5", BULK_PER_OWNER="1")
+    with start_gunicorn("-k", worker, "-w", "1", "--threads", "4", env=env) as started:
+        eve = caller(empty, started.url, "eve")
+        assert counts(send_sites(eve, *MANY)) == (2000, 0, 0)
+        with export_slowly(eve) as client:
+            assert client.recv(12) == b"HTTP/1.1 200"
+            if worker != "sync":  # which has no time for anybody else
+                assert eve.ask("GET", "/sites/export").status_code == 429
+            wait_until(lambda: eve.ask("GET", "/sites/export").status_code == 200)
+            # What the client has been sent must not look like the whole of it.
+            with pytest.raises(ConnectionResetError):
+                rest_of(client)
+        assert len(exported(eve, JSON_LINES).content.splitlines()) == 2000
+        assert "Traceback" not in started.log(), started.log()
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_an_export_that_is_read_slowly_is_sent_to_its_end(empty: Database, worker: str):
+    env = environment_for({"default": empty}, BULK_PATIENCE="0.5")
+    with start_gunicorn("-k", worker, "-w", "1", "--threads", "4", env=env) as started:
+        eve = caller(empty, started.url, "eve")
+        assert counts(send_sites(eve, *MANY)) == (2000, 0, 0)
+        with export_slowly(eve, buffer=65_536) as client:
+            until = time.monotonic() + 4 * 0.5
+            while time.monotonic() < until:
+                assert client.recv(32_768)
+                time.sleep(0.1)
+            assert rest_of(client).endswith(LAST_CHUNK)
+
+
+def rest_of(client: socket.socket) -> bytes:
+    received = bytearray()
+    while not received.endswith(LAST_CHUNK) and (piece := client.recv(65_536)):
+        received += piece
+    return bytes(received)
+
+
+def export_slowly(caller: Caller, buffer: int = 4096) -> socket.socket:
     """A client that asks for an export and does not read it."""
     host, port = caller.url.split("/")[2].split(":")
     client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     client.settimeout(20)
     client.connect((host, int(port)))
     client.sendall(f"GET /v1/sites/export HTTP/1.1\r\nHost: x\r\nX-API-Key: {caller.key}\r\n\r\n".encode())

@@ -109,6 +109,15 @@ def test_replacing_removes_what_is_left_out(ada: Caller, empty: Database) -> Non
     assert ada.get(f"/sites/{site['id']}") == answer.json()
 
 
+def test_half_a_position_is_refused_by_saying_that_the_other_half_is_needed(
+    ada: Caller, empty: Database
+) -> None:
+    needed = "must not have only one of lat and lon: both are needed, or neither"
+    assert ada.add(400, lat=1)["detail"].endswith(needed)
+    site = ada.add()["id"]
+    assert ada.patch(site, {"lon": 1}, 409)["detail"].endswith(needed)
+
+
 @pytest.mark.parametrize("kind", ["application/merge-patch+json", "application/json"])
 def test_a_merge_patch_changes_what_it_names(ada: Caller, empty: Database, kind: str) -> None:
     site = ada.ask("POST", "/sites", WHOLE).json()

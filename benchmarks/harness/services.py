@@ -63,7 +63,7 @@ SERVICES = (
     _our_service("ours", "swagger_server"),
     _our_service(
         "ours-uncounted",
-        "swagger_server, no metrics, no rate limits",
+        "swagger_server, no metrics or limits",
         *(option for variable in _UNCOUNTED for option in ("--env", variable)),
     ),
     _our_service("ours-asgi", "swagger_server, asgi worker", "-k", "asgi"),

@@ -1,5 +1,6 @@
 """Callers of the service that own sites, and the database behind it."""
 
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any
@@ -89,3 +90,14 @@ def caller(database: Database, url: str, owner: str, scopes: str = "read write")
     with closing(database.connect()) as connection, connection:
         create_key(connection, key, owner, scopes.split())
     return Caller(url, key, owner)
+
+
+def export_slowly(caller: Caller, buffer: int = 4096) -> socket.socket:
+    """A client that asks for an export and does not read it."""
+    host, port = caller.url.split("/")[2].split(":")
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    client.settimeout(20)
+    client.connect((host, int(port)))
+    client.sendall(f"GET /v1/sites/export HTTP/1.1\r\nHost: x\r\nX-API-Key: {caller.key}\r\n\r\n".encode())
+    return client

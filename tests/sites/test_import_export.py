@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from tests.service.conftest import environment_for
-from tests.sites.support import BERLIN, NEVER, PARIS, Caller, caller
+from tests.sites.support import BERLIN, NEVER, PARIS, Caller, caller, export_slowly
 from tests.support.process import OWN_WORKER, start_gunicorn, wait_until
 from tests.support.servers import Database
 
@@ -408,60 +408,6 @@ def test_imports_and_exports_have_a_quarter_each_of_what_a_budget_leaves(empty: 
         other.rollback()
         assert counts(waiting.result()) == (0, 1, 0)
         assert counts(send(joe, "name\nJoe's\n")) == (1, 0, 0)
-
-
-WORKERS = ["sync", "gthread", "gevent", "asgi", "uvicorn_worker.UvicornWorker", OWN_WORKER]
-LAST_CHUNK = b"\r\n0\r\n\r\n"
-
-
-@pytest.mark.parametrize("worker", WORKERS)
-def test_an_export_that_nobody_reads_gives_its_connection_back(empty: Database, worker: str):
-    env = environment_for({"default": empty}, BULK_PATIENCE="0.5", BULK_PER_OWNER="1")
-    with start_gunicorn("-k", worker, "-w", "1", "--threads", "4", env=env) as started:
-        eve = caller(empty, started.url, "eve")
-        assert counts(send_sites(eve, *MANY)) == (2000, 0, 0)
-        with export_slowly(eve) as client:
-            assert client.recv(12) == b"HTTP/1.1 200"
-            if worker != "sync":  # which has no time for anybody else
-                assert eve.ask("GET", "/sites/export").status_code == 429
-            wait_until(lambda: eve.ask("GET", "/sites/export").status_code == 200)
-            # What the client has been sent must not look like the whole of it.
-            with pytest.raises(ConnectionResetError):
-                rest_of(client)
-        assert len(exported(eve, JSON_LINES).content.splitlines()) == 2000
-        assert "Traceback" not in started.log(), started.log()
-
-
-@pytest.mark.parametrize("worker", WORKERS)
-def test_an_export_that_is_read_slowly_is_sent_to_its_end(empty: Database, worker: str):
-    env = environment_for({"default": empty}, BULK_PATIENCE="0.5")
-    with start_gunicorn("-k", worker, "-w", "1", "--threads", "4", env=env) as started:
-        eve = caller(empty, started.url, "eve")
-        assert counts(send_sites(eve, *MANY)) == (2000, 0, 0)
-        with export_slowly(eve, buffer=65_536) as client:
-            until = time.monotonic() + 4 * 0.5
-            while time.monotonic() < until:
-                assert client.recv(32_768)
-                time.sleep(0.1)
-            assert rest_of(client).endswith(LAST_CHUNK)
-
-
-def rest_of(client: socket.socket) -> bytes:
-    received = bytearray()
-    while not received.endswith(LAST_CHUNK) and (piece := client.recv(65_536)):
-        received += piece
-    return bytes(received)
-
-
-def export_slowly(caller: Caller, buffer: int = 4096) -> socket.socket:
-    """A client that asks for an export and does not read it."""
-    host, port = caller.url.split("/")[2].split(":")
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-    client.settimeout(20)
-    client.connect((host, int(port)))
-    client.sendall(f"GET /v1/sites/export HTTP/1.1\r\nHost: x\r\nX-API-Key: {caller.key}\r\n\r\n".encode())
-    return client
 
 
 def test_a_file_is_imported_once_under_a_key(empty: Database, ada: Caller):

@@ -45,7 +45,11 @@ WHERE owner = current_setting('request.owner') AND key = %(key)s"""
 _KEEP = """
 UPDATE idempotency_key SET status = %(status)s, headers = %(headers)s, body = %(body)s
 WHERE owner = current_setting('request.owner') AND key = %(key)s;
-SELECT forget_idempotency_keys(make_interval(secs => %(seconds)s + 600), 10)"""
+SET LOCAL request.housekeeping = 'idempotency_key';
+DELETE FROM idempotency_key WHERE (owner, key) IN (
+    SELECT owner, key FROM idempotency_key WHERE created_at < now() - make_interval(secs => %(seconds)s + 600)
+    ORDER BY created_at LIMIT 10 FOR UPDATE SKIP LOCKED);
+SET LOCAL request.housekeeping = ''"""
 
 
 def once(make: Callable[[], Response], fingerprint: bytes | None = None) -> Response:

@@ -123,7 +123,8 @@ def _asked() -> _Asked:
     if not isinstance(current, Request):
         return _Asked(request.scheme, request.host, request.root_path, request.path, request.query_string)
     scope = current.scope
-    host = _host(scope["scheme"], current.header("host"), scope.get("server"))
+    server = scope.get("server")
+    host = _host(scope["scheme"], current.header("host"), server and tuple(server))  # ASGI allows a list
     return _Asked(
         scope["scheme"], host, scope.get("root_path", ""), current.path_in_app, scope["query_string"]
     )

@@ -69,7 +69,7 @@ def _needs_free_ports(rest: Sequence[str]) -> bool:
 
 def _require_free(bind: str) -> None:
     """CommandError where nobody can listen at the address: gunicorn would try for seconds, and say less."""
-    host, _, port = bind.rpartition(":")
+    host, _, port = bind.removeprefix("tcp://").rpartition(":")
     if bind.startswith(("unix:", "fd:")) or not port.isdigit():
         return
     host = host.strip("[]")
@@ -79,7 +79,10 @@ def _require_free(bind: str) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn does
             probe.bind((host, int(port)))
     except (OSError, OverflowError) as error:
-        in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        number = getattr(error, "errno", None)
+        if number not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL, None):
+            return  # of what else it may be gunicorn knows more
+        in_use = number == errno.EADDRINUSE
         reason = "something else listens there" if in_use else getattr(error, "strerror", None) or str(error)
         raise CommandError(
             f"port {port} of {host or 'this host'} cannot be used: {reason}. Choose another one:"

@@ -408,11 +408,11 @@ class BulkSettings:
         "quarter of the connections each.",
     )
     patience: float = _key(
-        60.0,
+        300.0,
         "PATIENCE",
         Number(0, DAY),
-        "A client that takes nothing of a stream, as of an export, for so long is cut off, and the stream's connection "
-        "to the database given back; 0: never.",
+        "A client whose system takes nothing of a stream, as of an export, for so long is cut off, and the stream's "
+        "connection to the database given back; 0: never.",
         "seconds",
     )
     folder: Path | None = _key(  # noqa: RUF009 - it makes a field

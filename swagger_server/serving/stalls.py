@@ -2,7 +2,9 @@
 
 It would hold what the stream holds, a connection to the database say, until its socket ends. What counts is what the
 kernel has of the answer and could not yet deliver (TIOCOUTQ): while that changes, or is nothing, the client is not what
-is waited for. So one that reads slowly keeps its stream, however slow it is, and so does one that waits for us.
+is waited for. So one that reads slowly keeps its stream, and so does one that waits for us. How slowly depends on the
+client's kernel: one whose buffer was full takes more only once a good part of it has been read, which is a megabyte or
+more behind a fast start. So the time must be long.
 """
 
 import asyncio
@@ -68,27 +70,28 @@ class Stalls:
 
     def _cut(self, stream: object, sock: socket.socket) -> None:
         with self._ending:
-            if self._watched.pop(stream, None):
-                self._tell()
-                # Through another object for it: to gevent's own, and to ssl's, a shutdown is more than that.
-                with suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as same:
-                    _reset_at_end(same)
-                    same.shutdown(socket.SHUT_RDWR)
+            if not self._watched.pop(stream, None):
+                return
+            # Through another object for it: to gevent's own, and to ssl's, a shutdown is more than that.
+            with suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as same:
+                _reset_at_end(same)
+                same.shutdown(socket.SHUT_RDWR)
+        self._tell()
 
     @contextmanager
     def over(self, transport: asyncio.Transport | None) -> Iterator[None]:
         """On the loop: watch the transport while the block lasts. Its server hears of a lost connection."""
-        if not self._seconds or transport is None:
+        sock = transport.get_extra_info("socket") if transport is not None else None
+        if not self._seconds or transport is None or sock is None:
             yield
             return
-        watch = asyncio.get_running_loop().create_task(self._look_after(transport))
+        watch = asyncio.get_running_loop().create_task(self._look_after(transport, sock))
         try:
             yield
         finally:
             watch.cancel()
 
-    async def _look_after(self, transport: asyncio.Transport) -> None:
-        sock = transport.get_extra_info("socket")
+    async def _look_after(self, transport: asyncio.Transport, sock: socket.socket) -> None:
         undelivered = _Undelivered(sock)
         while not transport.is_closing():  # then its descriptor may be another's soon
             if undelivered.seconds() >= self._seconds:

@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from swagger_server import under_way
+from swagger_server.paging import page_response
+from swagger_server.rows import Page
+from swagger_server.serving import Request
 from tests.api.contract import Api
 from tests.support.servers import Database
 
@@ -150,3 +154,14 @@ def test_a_cursor_with_what_is_no_text_is_refused(api: Api, text: str) -> None:
 def test_a_cursor_may_be_used_with_another_limit(api: Api) -> None:
     cursor = _cursor(api, "/currencies")
     assert len(api.get("/currencies", cursor=cursor, limit=7)["items"]) == 7
+
+
+@pytest.mark.parametrize("server", [("127.0.0.1", 8080), ["127.0.0.1", 8080]])
+def test_a_link_is_made_of_the_servers_address_however_that_is_given(server: Any):
+    scope = {"method": "GET", "scheme": "http", "headers": [], "server": server, "path": "/v1/cities"}
+    token = under_way.current.set(Request({**scope, "query_string": b"limit=1"}))
+    try:
+        link = page_response(Page("[]", (7,))).headers["Link"]
+    finally:
+        under_way.current.reset(token)
+    assert link.startswith("<http://127.0.0.1:8080/v1/cities?limit=1&cursor=")

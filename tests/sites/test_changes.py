@@ -12,6 +12,8 @@ import psycopg2
 import pytest
 import requests
 
+from swagger_server.idempotency import _KEEP, _KEPT_ANSWER, _TAKE
+from swagger_server.pool.statements import leaves_session_alone
 from tests.service.conftest import environment_for
 from tests.sites.support import PARIS, Caller
 from tests.support.process import start_gunicorn, wait_until
@@ -254,20 +256,29 @@ def test_aged_keys_go_though_their_owner_never_comes_back(ada: Caller, bob: Call
     ]
 
 
-def test_who_forgets_aged_keys_sees_none_of_another_owner(ada: Caller, bob: Caller, empty: Database) -> None:
+def test_no_more_than_long_answered_keys_are_open_to_who_removes_the_aged_ones(
+    ada: Caller, bob: Caller, empty: Database
+) -> None:
     keyed(bob, "old")
-    empty.execute("UPDATE idempotency_key SET created_at = now() - interval '25 hours'")
+    keyed(bob, "new")
+    empty.execute("UPDATE idempotency_key SET created_at = now() - interval '25 hours' WHERE key = 'old'")
     with closing(empty.connect()) as connection, connection.cursor() as cur:
         cur.execute("SET LOCAL ROLE swagger_server_sites; SET LOCAL request.owner = 'ada'")
-        cur.execute("DELETE FROM idempotency_key")
-        assert cur.rowcount == 0
+        cur.execute("SELECT key FROM idempotency_key")
+        assert cur.fetchall() == []
         cur.execute(
-            "SELECT forget_idempotency_keys(interval '26 hours', 10), forget_idempotency_keys('1 day', 0)"
+            "SET LOCAL request.housekeeping = 'idempotency_key'; DELETE FROM idempotency_key RETURNING key"
         )
-        cur.execute("SELECT count(*) FROM idempotency_key")
-        assert cur.fetchall() == [(0,)]
-        connection.commit()
-    assert count(empty, "idempotency_key") == 1
+        assert cur.fetchall() == [("old",)]
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            cur.execute(
+                "INSERT INTO idempotency_key (owner, key, operation, fingerprint) VALUES ('bob', 'x', '', '')"
+            )
+    assert count(empty, "idempotency_key") == 2
+
+
+def test_a_write_under_a_key_leaves_its_session_as_it_was() -> None:
+    assert all(map(leaves_session_alone, map(str.encode, (_TAKE, _KEPT_ANSWER, _KEEP))))
 
 
 # Conflicts

@@ -1,21 +1,13 @@
 -- Aged keys go, whosever they are: an owner that never comes back would leave its own for ever.
 --
--- Whoever writes under a key calls forget_idempotency_keys. Only while that runs is the policy `aged` open: its caller
--- sees and removes nothing of another owner by itself, and learns nothing from the call. (Not by the function's SET:
--- only a superuser may define one of a setting that no module has declared.)
-
-CREATE POLICY aged ON idempotency_key USING (current_setting('request.housekeeping', true) = 'idempotency_key')
+-- Who writes under a key claims to be housekeeping for the one statement that removes them. The claim opens keys of any
+-- owner, but none that is not long answered: no setting can keep one for less than ten minutes more.
+CREATE POLICY aged ON idempotency_key
+    USING (
+        current_setting('request.housekeeping', true) = 'idempotency_key'
+        AND created_at < now() - interval '10 minutes'
+    )
     WITH CHECK (false);
-
-CREATE FUNCTION forget_idempotency_keys(age interval, most integer) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM set_config('request.housekeeping', 'idempotency_key', true);
-    DELETE FROM idempotency_key WHERE (owner, key) IN (
-        SELECT owner, key FROM idempotency_key WHERE created_at < now() - age
-        ORDER BY created_at LIMIT most FOR UPDATE SKIP LOCKED);
-    PERFORM set_config('request.housekeeping', '', true);
-END $$;
-COMMENT ON FUNCTION forget_idempotency_keys IS 'Remove the oldest keys of at least that age, at most so many, none that somebody has in hand.';
 
 DROP INDEX idempotency_key_age;
 CREATE INDEX idempotency_key_age ON idempotency_key (created_at);

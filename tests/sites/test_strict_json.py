@@ -50,11 +50,18 @@ def test_an_import_takes_as_many_levels_as_there_may_be(empty: Database, ada: Ca
     assert send(ada, body, JSON_LINES).json()["created"] == 1
 
 
-def test_a_site_that_was_stored_too_deep_is_read_and_replaced_but_not_merged(empty: Database, ada: Caller):
+def test_a_site_that_was_stored_too_deep_is_read_and_replaced_and_merged_or_refused(
+    empty: Database, ada: Caller
+):
     site = ada.add(name="Deep")["id"]
     empty.execute(f"""UPDATE site SET attributes = '{{"a": {nested(3000)}}}'""")
-    refused = ada.patch(site, {"name": "x"}, 409)
-    assert refused["detail"] == "The site is nested too deeply to be merged. PUT replaces it."
+    # How deep is too deep is Python's to say: 3.11's decoder ends at a thousand levels, 3.13's at more than these.
+    merged = ada.ask("PATCH", f"/sites/{site}", {"name": "x"}, {"Content-Type": MERGE_PATCH})
+    if merged.ok:
+        assert '"name":"x"' in merged.text
+    else:
+        refusal = "The site is nested too deeply to be merged. PUT replaces it."
+        assert (merged.status_code, merged.json()["detail"]) == (409, refusal)
     assert nested(3000) in ada.ask("GET", f"/sites/{site}").text
     assert ada.put(site, {"name": "Flat"})["attributes"] == {}
     assert ada.patch(site, {"name": "x"})["name"] == "x"

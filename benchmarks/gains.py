@@ -40,6 +40,7 @@ SERVICES = (
     _switched_off("sent-by-threads", "answers sent by the threads that made them"),
     _switched_off("late-request", "Flask's request made only when it is looked at"),
     _switched_off("simple-answers", "whole answers passed on, not called as WSGI applications"),
+    _without("one-processor", "a worker's threads on one processor", "--env", "SERVER_CPU_AFFINITY=no"),
     _without("prepared", "reads prepared", "--env", "SERVER_PREPARE=no"),
     _without("own-worker", "its own way through uvicorn", "-k", "benchmarks.peers.worker.Worker"),
     _without("uvicorn", "uvicorn's parser and loop, not gunicorn's asgi worker", "-k", "asgi"),

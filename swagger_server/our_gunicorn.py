@@ -25,6 +25,17 @@ def workers() -> int | None:
     return found if isinstance(found, int) else None
 
 
+def number_of_worker() -> int:
+    """Which of all workers that its gunicorn ever had this is, while it loads or is being forked; 0 elsewhere."""
+    for frame in _frames():
+        values = frame.f_locals
+        worker = values.get("worker") if frame.f_code.co_name == "spawn_worker" else values.get("self")
+        age = getattr(worker, "age", None)
+        if _module(frame).startswith("gunicorn.") and isinstance(age, int):
+            return age
+    return 0
+
+
 def account_of_workers() -> tuple[int, int] | None:
     """User and group as which the workers of the gunicorn run that is starting or loading; None elsewhere."""
     settings = _settings()

@@ -20,7 +20,7 @@ from connexion.exceptions import ConnexionException
 from flask import Blueprint
 from yaml import YAMLError
 
-from swagger_server import capacity, log, our_gunicorn, runtime
+from swagger_server import affinity, capacity, log, our_gunicorn, runtime
 from swagger_server.app import create_app
 from swagger_server.config import ConfigError, Loaded, read_settings
 from swagger_server.cooperation import in_each_worker, once_forked
@@ -68,7 +68,7 @@ def load_application(
         _refuse(str(exc))
     except (ConnexionException, YAMLError, OSError, ImportError) as exc:
         _refuse(f"{spec}: {exc}")
-    _start(application, master)
+    _start(application, master, on_one_processor=loaded.settings.server.cpu_affinity)
     return application
 
 
@@ -106,17 +106,19 @@ def _refuse(reason: str) -> NoReturn:
     sys.exit(_GUNICORN_HALTS)
 
 
-def _start(application: Application, master: int | None) -> None:
+def _start(application: Application, master: int | None, *, on_one_processor: bool) -> None:
     """Open the pools in this process, or, in a master that preloads, in each worker once it is forked."""
     atexit.register(application.stop)
     if master == os.getpid():
         once_forked(forget_master_handlers)
-        in_each_worker(lambda: _start_here(application, master))
+        in_each_worker(lambda: _start_here(application, master, on_one_processor=on_one_processor))
     else:
-        _start_here(application, master)
+        _start_here(application, master, on_one_processor=on_one_processor)
 
 
-def _start_here(application: Application, master: int | None) -> None:
+def _start_here(application: Application, master: int | None, *, on_one_processor: bool) -> None:
     if master is not None:
         end_with_master(master)
+        if on_one_processor:
+            affinity.keep_on_one_processor(our_gunicorn.number_of_worker())
     application.start()

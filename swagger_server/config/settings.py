@@ -297,6 +297,12 @@ class ServerSettings:
         "proxies",
     )
     swagger_ui: bool = _key(True, "SWAGGER_UI", Flag(), "Whether Swagger UI is served.")
+    cpu_affinity: bool = _key(
+        True,
+        "CPU_AFFINITY",
+        Flag(),
+        "Whether a worker keeps its threads on one processor, and goes to another where others need it (Linux).",
+    )
     prepare: bool = _key(
         True,
         "PREPARE",

@@ -18,6 +18,7 @@ FLOORS = [
     {
         "session",
         "serving",
+        "affinity",
         "log",
         "schema",
         "rows",

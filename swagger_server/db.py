@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import psycopg2
 from flask import Flask, Response, current_app, g, has_request_context, request
@@ -290,7 +290,8 @@ def _application_name() -> str:
 
 def _database(name: str, app: Flask | None = None) -> Database:
     try:
-        return databases(app or current_app)[name]
+        # Not through Flask's proxy more than once: each look costs as much as all the rest here.
+        return databases(app or current_app._get_current_object())[name]  # type: ignore[attr-defined]
     except KeyError:
         raise LookupError(f"no database is registered under the name {name!r}") from None
 
@@ -348,7 +349,7 @@ def _lend(
     try:
         left = asked.cancellation.time_left()
         longest = patience if left is None else min(patience, left)
-        connection = cast(Connection, pool.getconn(timeout=longest, autocommit=autocommit))
+        connection: Connection = pool.getconn(timeout=longest, autocommit=autocommit)  # type: ignore[assignment]
     finally:
         add(asked.timings, "pool", time.perf_counter() - started)
     try:

@@ -24,6 +24,7 @@ class UnderWay:
         "method",
         "more_headers",
         "needs_primary",
+        "path",
         "quotas",
         "request_id",
         "timings",
@@ -31,6 +32,8 @@ class UnderWay:
 
     def __init__(self, method: str) -> None:
         self.method = method
+        self.path: str | None = None
+        """Where it is told, for those who look on."""
         self.request_id: str | None = None
         """What the log calls it; None where nobody has given it a name."""
         self.timings: Timings = {}
@@ -45,11 +48,6 @@ class UnderWay:
         """Headers for whatever will be the answer, an error as well."""
         self.quotas: Sequence[Any] = ()
         """What its caller may still ask for, in whose ever words."""
-
-    @property
-    def path(self) -> str | None:
-        """Where it is told, for those who look on."""
-        return None
 
     @property
     def operation(self) -> str | None:

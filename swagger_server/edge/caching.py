@@ -20,11 +20,11 @@ class Caching:
 
     def complete(self, request: Request, response: Response) -> None:
         """Give the answer to a successful GET the ETag and Cache-Control that it does not have yet."""
-        whole = response.whole
-        if response.status == 200 and whole is not None and response.header("etag") is None:
+        whole, headers = response.whole, response.headers
+        if response.status == 200 and whole is not None and "etag" not in headers:
             # Weak: the same tag stands for the plain and the compressed body.
-            response.set_header("etag", f'W/"{hashlib.blake2b(whole, digest_size=12).hexdigest()}"')
-        if response.header("cache-control") is not None:
+            headers.set("etag", f'W/"{hashlib.blake2b(whole, digest_size=12).hexdigest()}"')
+        if "cache-control" in headers:
             return
         if self._is_secured(request):
             # Even the caller's own cache asks each time: it does not tell one key's answers from another's.
@@ -48,8 +48,11 @@ def _is_private(request: Request, response: Response) -> bool:
 
 def answer_not_modified(request: Request, response: Response) -> bool:
     """Make the answer a 304 if the client says that it has it; whether it did."""
-    etag, has = response.header("etag"), request.header("if-none-match")
-    if response.status != 200 or etag is None or has is None:
+    has = request.header("if-none-match")
+    if has is None or response.status != 200:
+        return False
+    etag = response.header("etag")
+    if etag is None:
         return False
     # Of the conditions this one alone: If-Match and its like are for writes, and their failure is no 304.
     if is_resource_modified({"REQUEST_METHOD": "GET", "HTTP_IF_NONE_MATCH": has}, etag=etag):

@@ -1,6 +1,7 @@
 """gzip for answers that are worth it and clients that ask for it."""
 
 import gzip
+from functools import lru_cache
 
 from werkzeug.http import parse_accept_header
 
@@ -24,17 +25,17 @@ def offer(request: Request, response: Response, minimum: int) -> bool:
     That it is takes a whole body of at least `minimum` bytes (0: never) and of a kind that shrinks; Vary
     says so, also to the clients that do not ask. The ETag becomes that of the compressed body.
     """
-    accepted = _accepts_gzip(request.header("accept-encoding"))
     if response.status == 304:
-        if minimum and accepted:
+        if minimum and _accepts_gzip(request.header("accept-encoding")):
             _repeat_weak_tag(request, response)
         return False
     if not _is_worth_it(response, minimum):
         return False
     response.vary("Accept-Encoding")
-    if accepted:
-        _weaken_tag(response)
-    return accepted
+    if not _accepts_gzip(request.header("accept-encoding")):
+        return False
+    _weaken_tag(response)
+    return True
 
 
 def compress(response: Response) -> None:
@@ -69,6 +70,7 @@ def _repeat_weak_tag(request: Request, response: Response) -> None:
         _weaken_tag(response)
 
 
+@lru_cache(maxsize=256)
 def _accepts_gzip(header: str | None) -> bool:
     if not header or "gzip" not in header:
         return False

@@ -122,8 +122,7 @@ class Limiting:
             known = self._policy_fields.get(policies)
             if known is None:
                 known = self._policy_fields[policies] = policy_field(policies)
-            response.headers.set(_POLICY, known)
-            response.headers.set(_STANDING, standing_field(quotas))
+            response.headers.update({_POLICY: known, _STANDING: standing_field(quotas)})
         if response.status == _UNAUTHORIZED and self._failures is not None:
             client = _client(request)
             if client is not None and self._offers_credential(request):

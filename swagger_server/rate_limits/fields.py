@@ -1,6 +1,6 @@
 """The header fields RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-11), as structured fields."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from swagger_server.rate_limits.counter import Policy, Standing
 
@@ -13,8 +13,10 @@ def policy_field(policies: Iterable[Policy]) -> str:
     return ", ".join(f'"{policy.name}";q={policy.amount};w={policy.seconds}' for policy in policies)
 
 
-def standing_field(standings: Iterable[Standing]) -> str:
+def standing_field(standings: Sequence[Standing]) -> str:
     """What is left, and for how many seconds that has to do."""
+    if len(standings) == 1:
+        return _standing(*standings[0])
     return ", ".join([_standing(*standing) for standing in standings])
 
 

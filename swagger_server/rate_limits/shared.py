@@ -149,17 +149,17 @@ class SharedStorage(Storage):
             at = memory.find(mark, own, own + _BUCKET) // _WORD + 1
             if not at:
                 at = self._make_room(own // _WORD, now)
-                words[at] = (end << _COUNT_BITS) + min(amount, _MOST)
+                total = min(amount, _MOST)
+                words[at] = (end << _COUNT_BITS) + total
                 words[at - 1] = mark_word
             else:
                 word = words[at]
                 count = word & _MOST if word >> _COUNT_BITS == end else 0
-                words[at] = (end << _COUNT_BITS) + min(count + amount, _MOST)
-        total = 0
+                total = min(count + amount, _MOST)
+                words[at] = (end << _COUNT_BITS) + total
         for column in range(_HEADER + bucket, _HEADER + words[_USED] * _COLUMN, _COLUMN):
-            at = memory.find(mark, column, column + _BUCKET)
-            if at >= 0:
-                word = words[at // _WORD + 1]
+            if column != own and (found := memory.find(mark, column, column + _BUCKET)) >= 0:
+                word = words[found // _WORD + 1]
                 if word >> _COUNT_BITS == end:
                     total += word & _MOST
         return total, left

@@ -82,7 +82,8 @@ class FlaskSide:
         app = self._app
         app._got_first_request = True
         try:
-            _tell(request_started, app)
+            if request_started.receivers:
+                _tell(request_started, app)
             for before in hooks.before:
                 answer = before()
                 if answer is not None:
@@ -99,7 +100,8 @@ class FlaskSide:
         for after in hooks.after:
             response = after(response)
         context.save_session(response)
-        _tell(request_finished, app, response=response)
+        if request_finished.receivers:
+            _tell(request_finished, app, response=response)
         return response
 
     def _find_hooks(self, endpoint: str) -> _Hooks:
@@ -121,9 +123,8 @@ class FlaskSide:
 
 
 def _tell(signal: Signal, app: Flask, **values: Any) -> None:
-    """Send a signal, if anybody listens: sending costs as much where nobody does."""
-    if signal.receivers:
-        signal.send(app, _async_wrapper=app.ensure_sync, **values)
+    """Send a signal. Callers look for receivers first: sending costs as much where nobody listens."""
+    signal.send(app, _async_wrapper=app.ensure_sync, **values)
 
 
 class _AppContext(AppContext):
@@ -138,17 +139,20 @@ class _AppContext(AppContext):
 
     def push(self) -> None:
         self._cv_tokens.append(_cv_app.set(self))
-        _tell(appcontext_pushed, self.app)
+        if appcontext_pushed.receivers:
+            _tell(appcontext_pushed, self.app)
 
     def end(self, teardown: Iterable[Callable[[Any], Any]], exc: BaseException | None) -> None:
         """As `pop`, with the functions that are to be called already found."""
         try:
             for function in teardown:
                 function(exc)
-            _tell(appcontext_tearing_down, self.app, exc=exc)
+            if appcontext_tearing_down.receivers:
+                _tell(appcontext_tearing_down, self.app, exc=exc)
         finally:
             _cv_app.reset(self._cv_tokens.pop())
-        _tell(appcontext_popped, self.app)
+        if appcontext_popped.receivers:
+            _tell(appcontext_popped, self.app)
 
 
 class _RoutedContext(RequestContext):
@@ -214,8 +218,10 @@ class _RoutedContext(RequestContext):
 
     def save_session(self, response: FlaskResponse) -> None:
         """Unless there is none."""
+        if self._session is None:
+            return
         interface = self.app.session_interface
-        if self._session is not None and not interface.is_null_session(self._session):
+        if not interface.is_null_session(self._session):
             interface.save_session(self.app, self._session, response)
 
     def pop(self, exc: BaseException | None = None) -> None:
@@ -226,7 +232,8 @@ class _RoutedContext(RequestContext):
         try:
             for function in self._hooks.teardown:
                 function(exc)
-            _tell(request_tearing_down, self.app, exc=exc)
+            if request_tearing_down.receivers:
+                _tell(request_tearing_down, self.app, exc=exc)
             if self._request is not None:
                 self._request.close()
         finally:
@@ -268,12 +275,13 @@ def _simple(answer: Any) -> Response | None:
         return None
     headers = Headers(answer.headers)
     # Werkzeug completes addresses, and leaves the length as it is said.
-    if headers.get("location") is not None or headers.get("content-location") is not None:
+    if "location" in headers or "content-location" in headers:
         return None
     body = pieces[0] if isinstance(pieces[0], bytes) else pieces[0].encode()
-    if headers.get("content-length") is None:
-        headers.set("content-length", str(len(body)))
-    elif headers.get("content-length") != str(len(body)):
+    length, said = str(len(body)), headers.get("content-length")
+    if said is None:
+        headers.set("content-length", length)
+    elif said != length:
         return None
     if answer._on_close:
         answer.close()

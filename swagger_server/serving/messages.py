@@ -1,6 +1,6 @@
 """The request and the response as the serving layer passes them on, whatever protocol they came by."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from time import monotonic
 from typing import Any, cast
 
@@ -34,7 +34,20 @@ class Request(UnderWay):
     shape of its other errors.
     """
 
-    __slots__ = ("_by_name", "_environ", "arrived", "body", "refusal", "scope", "spool", "time_allowed")
+    __slots__ = (
+        "_by_name",
+        "_environ",
+        "_operation",
+        "arrived",
+        "body",
+        "path_in_app",
+        "refusal",
+        "scope",
+        "spool",
+        "time_allowed",
+    )
+
+    path: str
 
     def __init__(
         self,
@@ -45,13 +58,14 @@ class Request(UnderWay):
     ) -> None:
         """Without an `environ` it is made of the scope when somebody asks for it."""
         super().__init__(scope["method"])
-        self.scope = scope
+        self._take(scope)
         self.body = body
         self.refusal = refusal
         self.spool: Spool | None = None
         self.time_allowed: float | None = None
         self.arrived = monotonic()
         self._by_name: dict[str, str] | None = None
+        self._operation: str | None = None
         self._environ = environ
         if environ is not None:
             environ[ENVIRON_KEY] = self
@@ -79,7 +93,8 @@ class Request(UnderWay):
     def replace(self, environ: Environ, scope: Scope) -> None:
         """Have the request be what these two say."""
         environ[ENVIRON_KEY] = self
-        self._environ, self.scope, self._by_name = environ, scope, None
+        self._environ, self._by_name = environ, None
+        self._take(scope)
 
     def set_method(self, method: str) -> None:
         """Have the request handled as one of another method."""
@@ -87,22 +102,20 @@ class Request(UnderWay):
         if self._environ is not None:
             self._environ["REQUEST_METHOD"] = method
 
-    @property
-    def path(self) -> str:
-        path: str = self.scope["path"]
-        return path
-
-    @property
-    def path_in_app(self) -> str:
+    def _take(self, scope: Scope) -> None:
+        self.scope = scope
+        path: str = scope["path"]
+        root: str = scope.get("root_path", "")
+        self.path = path
+        self.path_in_app = path.removeprefix(root) if root else path
         """The path below the one that the application is mounted at."""
-        root: str = self.scope.get("root_path", "")
-        return self.path.removeprefix(root) if root else self.path
 
     def header(self, name: str) -> str | None:
         """One header by its lower-case name, or None; several of that name as one, with commas."""
-        if self._by_name is None:
-            self._by_name = _joined(self.scope["headers"])
-        return self._by_name.get(name)
+        by_name = self._by_name
+        if by_name is None:
+            by_name = self._by_name = _joined(self.scope["headers"])
+        return by_name.get(name)
 
     def set_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
         """Have the request be one with these headers, before there is an environ."""
@@ -117,6 +130,13 @@ class Request(UnderWay):
             for name in names:
                 self._environ.pop(translate.environ_key(name), None)
 
+    def route(self, base_path: str, operation: str) -> dict[str, Any]:
+        """Note the operation that it is for; the scope's extensions, which say so to whoever is Connexion's."""
+        self._operation = operation
+        extensions: dict[str, Any] = self.scope.setdefault("extensions", {})
+        extensions["connexion_routing"] = {"api_base_path": base_path, "operation_id": operation}
+        return extensions
+
     @property
     def caller(self) -> Mapping[str, Any]:
         """What the security functions told of who is calling; nothing before they did, and where nobody was asked."""
@@ -127,6 +147,8 @@ class Request(UnderWay):
     @property
     def operation(self) -> str | None:
         """The operationId the request was routed to, known once it was handled."""
+        if self._operation is not None:
+            return self._operation
         extensions = self.scope.get("extensions")
         routing = extensions.get("connexion_routing") if extensions else None
         operation: str | None = routing.get("operation_id") if routing else None
@@ -183,6 +205,14 @@ class Headers:
         """The first header of that name, which is in lower case, or None."""
         value = self._values.get(name)
         return value[0] if isinstance(value, list) else value
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is one of that name, which is in lower case."""
+        return name in self._values
+
+    def names(self) -> Collection[str]:
+        """The names that there are."""
+        return self._values.keys()
 
     def joined(self, name: str) -> str:
         """All headers of that name, which is in lower case, as one; empty if there is none."""
@@ -261,7 +291,8 @@ class Response:
 
     def header(self, name: str) -> str | None:
         """The first header of that name, which is in lower case, or None."""
-        return self.headers.get(name)
+        value = self.headers._values.get(name)
+        return value[0] if isinstance(value, list) else value
 
     def set_header(self, name: str, value: str) -> None:
         """Set a header, whose name is in lower case, replacing those of the same name."""

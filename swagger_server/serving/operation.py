@@ -4,7 +4,7 @@ Owns the order of the steps: security, parameters, body, and then the controller
 """
 
 import functools
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +83,7 @@ class Operation:
         scope = request.scope
         _context.set(scope["extensions"].get("connexion_context", {}))
         _operation.set(self.described)
-        _receive.set(Exchange(request).receive)
+        _receive.set(_no_body if self.body is None else Exchange(request).receive)
         _scope.set(scope)
         return values
 
@@ -95,9 +95,8 @@ class Operation:
 
     def _check_head(self, request: Request, path_values: dict[str, Any]) -> dict[str, Any]:
         scope = request.scope
-        extensions = scope.setdefault("extensions", {})
+        request.route(self.base_path, self.operation_id)
         scope.setdefault("path_params", {}).update(path_values)
-        extensions["connexion_routing"] = {"api_base_path": self.base_path, "operation_id": self.operation_id}
         if self.verify is not None:
             run_now(self.verify(ConnexionRequest(scope)))
         return self.parameters(path_values, request)
@@ -110,6 +109,11 @@ class Operation:
             dict(path_values),
             lambda: self.controller.call(dict(values), _context.get(), self.body),
         )
+
+
+async def _no_body() -> MutableMapping[str, Any]:
+    """ASGI's receive of a request without a body, whose client is there until its answer is made."""
+    return {"type": "http.request", "body": b"", "more_body": False}
 
 
 def _environ_of(request: Request) -> Environ:

@@ -38,9 +38,6 @@ _TOO_LARGE = b"431 Request Header Fields Too Large"
 
 _BODILESS = (204, 304)
 
-_OWN_WAY = ("connection", "transfer-encoding")
-"""Headers by which an answer says itself how it is to be sent."""
-
 _Answer = tuple[Response, bytes | None]
 """A response, and status line and headers as they are sent; None where ASGI's messages must do it."""
 
@@ -336,11 +333,11 @@ def _nothing() -> None:
 def _head(response: Response, method: str) -> bytes | None:
     """Status line and headers, without the empty line at their end.
 
-    None for an answer that is no whole one, or that has something which must not be written as it is: ASGI's way
-    refuses that.
+    None for an answer that is no whole one, that says itself how it is to be sent, or that has something which must
+    not be written as it is: ASGI's way deals with that.
     """
     headers, status, whole = response.headers, response.status, response.whole
-    if whole is None or status < 200 or any(headers.get(name) for name in _OWN_WAY):
+    if whole is None or status < 200 or headers.get("connection") or headers.get("transfer-encoding"):
         return None
     if method != "HEAD":
         length = headers.get("content-length")
@@ -351,11 +348,9 @@ def _head(response: Response, method: str) -> bytes | None:
             headers.set("content-length", str(len(whole)))
         elif length != str(len(whole)):
             return None
-    lines = []
-    for name, value in headers:
-        if name not in _good_names and not _is_good(name):
-            return None
-        lines.append(f"{name}: {value}\r\n")
+    if not _good_names.issuperset(headers.names()) and not all(map(_is_good, headers.names())):
+        return None
+    lines = [f"{name}: {value}\r\n" for name, value in headers]
     text = "".join(lines).encode("latin-1")
     # Of the characters that are in no header there are the two that end each line, and no more.
     if len(text) - len(text.translate(None, _CONTROLS)) != 2 * len(lines):

@@ -397,7 +397,7 @@ class _Trickle:
 @pytest.mark.parametrize("way", ["wsgi", "asgi"])
 def test_a_body_has_a_time_in_which_all_of_it_is_to_come(way: str):
     large = LargeBodies(lambda _method, _path: True, lambda _request: None, MAX_BODY, seconds=0.2)
-    request, body = Request({"type": "http", "method": "PUT", "headers": []}), _Trickle()
+    request, body = Request({"type": "http", "method": "PUT", "path": "/", "headers": []}), _Trickle()
     if way == "wsgi":
         large.read(request, body)  # type: ignore[arg-type]
     else:
@@ -411,7 +411,7 @@ def test_a_worker_has_so_many_bodies_at_once_until_they_are_answered():
     large = LargeBodies(lambda _method, _path: True, lambda _request: None, MAX_BODY, most=2)
 
     def read() -> Request:
-        request = Request({"type": "http", "method": "PUT", "headers": []})
+        request = Request({"type": "http", "method": "PUT", "path": "/", "headers": []})
         large.read(request, io.BytesIO(LARGE))
         return request
 

@@ -25,15 +25,15 @@ def workers() -> int | None:
     return found if isinstance(found, int) else None
 
 
-def number_of_worker() -> int:
-    """Which of all workers that its gunicorn ever had this is, while it loads or is being forked; 0 elsewhere."""
+def number_of_worker() -> int | None:
+    """Which of all workers that its gunicorn ever had this is, while it loads or is being forked; None elsewhere."""
     for frame in _frames():
-        values = frame.f_locals
-        worker = values.get("worker") if frame.f_code.co_name == "spawn_worker" else values.get("self")
-        age = getattr(worker, "age", None)
-        if _module(frame).startswith("gunicorn.") and isinstance(age, int):
-            return age
-    return 0
+        if _module(frame).startswith("gunicorn."):
+            name = "worker" if frame.f_code.co_name == "spawn_worker" else "self"
+            age = getattr(frame.f_locals.get(name), "age", None)
+            if isinstance(age, int):
+                return age
+    return None
 
 
 def account_of_workers() -> tuple[int, int] | None:

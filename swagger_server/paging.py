@@ -125,6 +125,4 @@ def _asked() -> _Asked:
     scope = current.scope
     server = scope.get("server")
     host = _host(scope["scheme"], current.header("host"), server and tuple(server))  # ASGI allows a list
-    return _Asked(
-        scope["scheme"], host, scope.get("root_path", ""), current.path_in_app, scope["query_string"]
-    )
+    return _Asked(scope["scheme"], host, current.root_path, current.path_in_app, scope["query_string"])

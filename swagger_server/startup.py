@@ -119,6 +119,7 @@ def _start(application: Application, master: int | None, *, on_one_processor: bo
 def _start_here(application: Application, master: int | None, *, on_one_processor: bool) -> None:
     if master is not None:
         end_with_master(master)
-        if on_one_processor:
-            affinity.keep_on_one_processor(our_gunicorn.number_of_worker())
+        number = our_gunicorn.number_of_worker()
+        if on_one_processor and number is not None:
+            affinity.keep_on_one_processor(number)
     application.start()

@@ -10,6 +10,9 @@ from swagger_server.serving import Request, Response
 _LEVEL = 5
 """zlib's level: three quarters of the default 9's time for a few per cent more bytes."""
 
+_LONGEST_KNOWN = 200
+"""Characters of an Accept-Encoding that is remembered: browsers have few, and none as long."""
+
 _COMPRESSIBLE = (
     "text/",
     "application/json",
@@ -70,8 +73,15 @@ def _repeat_weak_tag(request: Request, response: Response) -> None:
         _weaken_tag(response)
 
 
-@lru_cache(maxsize=256)
 def _accepts_gzip(header: str | None) -> bool:
     if not header or "gzip" not in header:
         return False
-    return parse_accept_header(header).quality("gzip") > 0
+    weigh = _weigh_known if len(header) <= _LONGEST_KNOWN else _weigh
+    return weigh(header) > 0
+
+
+def _weigh(header: str) -> float:
+    return parse_accept_header(header).quality("gzip")
+
+
+_weigh_known = lru_cache(maxsize=256)(_weigh)

@@ -1,11 +1,14 @@
 """A watch over the requests under way: one that has had its time is cancelled, whatever it waits for."""
 
+import logging
 import os
 import threading
 import time
 import weakref
 
 from swagger_server.serving.messages import Request
+
+log = logging.getLogger(__name__)
 
 _ROUND = 0.1
 """Seconds between two looks: how much later than its deadline a request may be cancelled."""
@@ -43,8 +46,9 @@ class Deadlines:
         self._under_way, self._watch = {}, None
 
     def _start_watch(self) -> None:
-        self._watch = threading.Thread(target=self._look_after_all, name="deadlines", daemon=True)
-        self._watch.start()
+        watch = threading.Thread(target=self._look_after_all, name="deadlines", daemon=True)
+        watch.start()
+        self._watch = watch
 
     def _look_after_all(self) -> None:
         while True:
@@ -53,7 +57,10 @@ class Deadlines:
             for request in list(self._under_way.values()):
                 deadline = request.cancellation.deadline
                 if deadline is not None and deadline < now and not request.cancellation.is_cancelled:
-                    request.cancellation.cancel()
+                    try:
+                        request.cancellation.cancel()
+                    except Exception:
+                        log.exception("the end of %s %s", request.method, request.path)
 
 
 _all: "weakref.WeakSet[Deadlines]" = weakref.WeakSet()

@@ -42,6 +42,7 @@ class Request(UnderWay):
         "body",
         "path_in_app",
         "refusal",
+        "root_path",
         "scope",
         "spool",
         "time_allowed",
@@ -107,8 +108,11 @@ class Request(UnderWay):
         path: str = scope["path"]
         root: str = scope.get("root_path", "")
         self.path = path
+        # Now: routers on the way make another root path of it.
+        self.root_path = root
+        """The path that the application is mounted at."""
         self.path_in_app = path.removeprefix(root) if root else path
-        """The path below the one that the application is mounted at."""
+        """The path below that."""
 
     def header(self, name: str) -> str | None:
         """One header by its lower-case name, or None; several of that name as one, with commas."""

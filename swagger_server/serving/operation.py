@@ -83,7 +83,7 @@ class Operation:
         scope = request.scope
         _context.set(scope["extensions"].get("connexion_context", {}))
         _operation.set(self.described)
-        _receive.set(_no_body if self.body is None else Exchange(request).receive)
+        _receive.set(_NoBody() if self.body is None else Exchange(request).receive)
         _scope.set(scope)
         return values
 
@@ -111,9 +111,19 @@ class Operation:
         )
 
 
-async def _no_body() -> MutableMapping[str, Any]:
-    """ASGI's receive of a request without a body, whose client is there until its answer is made."""
-    return {"type": "http.request", "body": b"", "more_body": False}
+class _NoBody:
+    """ASGI's receive of a request without a body."""
+
+    __slots__ = ("_given",)
+
+    def __init__(self) -> None:
+        self._given = False
+
+    async def __call__(self) -> MutableMapping[str, Any]:
+        if self._given:
+            return {"type": "http.disconnect"}
+        self._given = True
+        return {"type": "http.request", "body": b"", "more_body": False}
 
 
 def _environ_of(request: Request) -> Environ:

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+import requests
 
 from swagger_server import under_way
 from swagger_server.paging import page_response
@@ -107,6 +108,12 @@ def test_the_link_keeps_host_and_prefix_of_a_proxy(api: Api) -> None:
     link = answer.json()["next"]
     assert link.startswith("https://places.example/geo/v1/cities?limit=1&cursor=")
     assert answer.headers["Link"] == f'<{link}>; rel="next"'
+
+
+def test_the_link_of_a_request_that_connexion_itself_answers(api: Api) -> None:
+    # With a body that the spec does not know.
+    answer = requests.get(f"{api.url}/cities?limit=1", data="{}", timeout=20)
+    assert answer.json()["next"].startswith(f"{api.url}/cities?limit=1&cursor=")
 
 
 def test_the_last_page_has_no_link(api: Api) -> None:

@@ -84,6 +84,7 @@ EVERY_KEY: list[tuple[str, str, str, str, Any]] = [
     ("LIMITS", "STORAGE", "rediss://:pw@redis.example/1", "storage", "rediss://:pw@redis.example/1"),
     ("LIMITS", "JSON_DEPTH", "0", "json_depth", 0),
     ("SERVER", "DEADLINE", "2.5", "deadline", 2.5),
+    ("SERVER", "CPU_AFFINITY", "no", "cpu_affinity", False),
     ("SERVER", "PREPARE", "no", "prepare", False),
     ("SERVER", "RETRY_READS", "no", "retry_reads", False),
     ("SERVER", "RETRY_WRITES", "no", "retry_writes", False),

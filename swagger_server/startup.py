@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -68,7 +69,7 @@ def load_application(
         _refuse(str(exc))
     except (ConnexionException, YAMLError, OSError, ImportError) as exc:
         _refuse(f"{spec}: {exc}")
-    _start(application, master, on_one_processor=loaded.settings.server.cpu_affinity)
+    _start(application, master, loaded.settings.server.cpu_affinity)
     return application
 
 
@@ -106,17 +107,18 @@ def _refuse(reason: str) -> NoReturn:
     sys.exit(_GUNICORN_HALTS)
 
 
-def _start(application: Application, master: int | None, *, on_one_processor: bool) -> None:
+def _start(application: Application, master: int | None, on_one_processor: bool) -> None:
     """Open the pools in this process, or, in a master that preloads, in each worker once it is forked."""
     atexit.register(application.stop)
+    start_here = partial(_start_here, application, master, on_one_processor)
     if master == os.getpid():
         once_forked(forget_master_handlers)
-        in_each_worker(lambda: _start_here(application, master, on_one_processor=on_one_processor))
+        in_each_worker(start_here)
     else:
-        _start_here(application, master, on_one_processor=on_one_processor)
+        start_here()
 
 
-def _start_here(application: Application, master: int | None, *, on_one_processor: bool) -> None:
+def _start_here(application: Application, master: int | None, on_one_processor: bool) -> None:
     if master is not None:
         end_with_master(master)
         number = our_gunicorn.number_of_worker()

@@ -1,14 +1,9 @@
 """A watch over the requests under way: one that has had its time is cancelled, whatever it waits for."""
 
-import logging
-import os
 import threading
 import time
-import weakref
 
 from swagger_server.serving.messages import Request
-
-log = logging.getLogger(__name__)
 
 _ROUND = 0.1
 """Seconds between two looks: how much later than its deadline a request may be cancelled."""
@@ -24,7 +19,6 @@ class Deadlines:
         self._seconds = seconds
         self._under_way: dict[int, Request] = {}
         self._watch: threading.Thread | None = None
-        _all.add(self)
 
     def begin(self, request: Request) -> None:
         """Watch the request until `end`. What it still does after that (a stream) has no limit."""
@@ -32,7 +26,7 @@ class Deadlines:
         if seconds:
             request.cancellation.deadline = request.arrived + seconds
             self._under_way[id(request)] = request
-            if self._watch is None:
+            if self._watch is None or not self._watch.is_alive():
                 self._start_watch()
 
     def end(self, request: Request) -> None:
@@ -41,14 +35,10 @@ class Deadlines:
             self._under_way.pop(id(request), None)
             request.cancellation.deadline = None
 
-    def start_anew(self) -> None:
-        """In a forked process: the thread is the parent's, and so are the requests."""
-        self._under_way, self._watch = {}, None
-
     def _start_watch(self) -> None:
-        watch = threading.Thread(target=self._look_after_all, name="deadlines", daemon=True)
-        watch.start()
-        self._watch = watch
+        # Not in __init__: a thread would not survive the fork of a preloaded application.
+        self._watch = threading.Thread(target=self._look_after_all, name="deadlines", daemon=True)
+        self._watch.start()
 
     def _look_after_all(self) -> None:
         while True:
@@ -57,19 +47,4 @@ class Deadlines:
             for request in list(self._under_way.values()):
                 deadline = request.cancellation.deadline
                 if deadline is not None and deadline < now and not request.cancellation.is_cancelled:
-                    try:
-                        request.cancellation.cancel()
-                    except Exception:
-                        log.exception("the end of %s %s", request.method, request.path)
-
-
-_all: "weakref.WeakSet[Deadlines]" = weakref.WeakSet()
-
-
-def _start_all_anew() -> None:
-    for deadlines in tuple(_all):
-        deadlines.start_anew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_all_anew)
+                    request.cancellation.cancel()

@@ -82,8 +82,7 @@ class FlaskSide:
         app = self._app
         app._got_first_request = True
         try:
-            if request_started.receivers:
-                _tell(request_started, app)
+            _tell(request_started, app)
             for before in hooks.before:
                 answer = before()
                 if answer is not None:
@@ -100,8 +99,7 @@ class FlaskSide:
         for after in hooks.after:
             response = after(response)
         context.save_session(response)
-        if request_finished.receivers:
-            _tell(request_finished, app, response=response)
+        _tell(request_finished, app, response=response)
         return response
 
     def _find_hooks(self, endpoint: str) -> _Hooks:
@@ -123,8 +121,9 @@ class FlaskSide:
 
 
 def _tell(signal: Signal, app: Flask, **values: Any) -> None:
-    """Send a signal. Callers look for receivers first: sending costs as much where nobody listens."""
-    signal.send(app, _async_wrapper=app.ensure_sync, **values)
+    """Send a signal, if anybody listens: sending costs as much where nobody does."""
+    if signal.receivers:
+        signal.send(app, _async_wrapper=app.ensure_sync, **values)
 
 
 class _AppContext(AppContext):
@@ -139,20 +138,17 @@ class _AppContext(AppContext):
 
     def push(self) -> None:
         self._cv_tokens.append(_cv_app.set(self))
-        if appcontext_pushed.receivers:
-            _tell(appcontext_pushed, self.app)
+        _tell(appcontext_pushed, self.app)
 
     def end(self, teardown: Iterable[Callable[[Any], Any]], exc: BaseException | None) -> None:
         """As `pop`, with the functions that are to be called already found."""
         try:
             for function in teardown:
                 function(exc)
-            if appcontext_tearing_down.receivers:
-                _tell(appcontext_tearing_down, self.app, exc=exc)
+            _tell(appcontext_tearing_down, self.app, exc=exc)
         finally:
             _cv_app.reset(self._cv_tokens.pop())
-        if appcontext_popped.receivers:
-            _tell(appcontext_popped, self.app)
+        _tell(appcontext_popped, self.app)
 
 
 class _RoutedContext(RequestContext):
@@ -232,8 +228,7 @@ class _RoutedContext(RequestContext):
         try:
             for function in self._hooks.teardown:
                 function(exc)
-            if request_tearing_down.receivers:
-                _tell(request_tearing_down, self.app, exc=exc)
+            _tell(request_tearing_down, self.app, exc=exc)
             if self._request is not None:
                 self._request.close()
         finally:

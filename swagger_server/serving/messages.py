@@ -134,12 +134,11 @@ class Request(UnderWay):
             for name in names:
                 self._environ.pop(translate.environ_key(name), None)
 
-    def route(self, base_path: str, operation: str) -> dict[str, Any]:
-        """Note the operation that it is for; the scope's extensions, which say so to whoever is Connexion's."""
+    def route(self, base_path: str, operation: str) -> None:
+        """Note the operation that it is for, in the scope, too, where Connexion's own parts look for it."""
         self._operation = operation
-        extensions: dict[str, Any] = self.scope.setdefault("extensions", {})
+        extensions = self.scope.setdefault("extensions", {})
         extensions["connexion_routing"] = {"api_base_path": base_path, "operation_id": operation}
-        return extensions
 
     @property
     def caller(self) -> Mapping[str, Any]:
@@ -295,8 +294,7 @@ class Response:
 
     def header(self, name: str) -> str | None:
         """The first header of that name, which is in lower case, or None."""
-        value = self.headers._values.get(name)
-        return value[0] if isinstance(value, list) else value
+        return self.headers.get(name)
 
     def set_header(self, name: str, value: str) -> None:
         """Set a header, whose name is in lower case, replacing those of the same name."""

@@ -1,5 +1,6 @@
 """How our service does as its users grow in number: throughput, and the wait that the queue alone does not explain."""
 
+import random
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ def grow(name: str, rounds: int, seconds: float) -> Results:
         results = begin([service], [workload], seconds, server)
         measure(service, fleet, server, workload, connections=CONNECTIONS[0], seconds=_WARM_UP, round_=0)
         for round_ in range(1, rounds + 1):
-            for connections in CONNECTIONS:
+            # Not always from few to many, which would show as growth what the machine does in that time.
+            for connections in random.Random(round_).sample(CONNECTIONS, len(CONNECTIONS)):
                 sample = measure(
                     service, fleet, server, workload, connections=connections, seconds=seconds, round_=round_
                 )

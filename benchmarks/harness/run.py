@@ -1,5 +1,6 @@
 """The run: interleaved rounds of every service with every workload."""
 
+import random
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -47,11 +48,16 @@ def _compare(fleet: Fleet, services: Sequence[Service], workloads: Sequence[Work
 def _round(
     plan: Plan, fleet: Fleet, server: Server, workloads: Sequence[Workload], round_: int
 ) -> Iterator[Sample]:
-    """One turn of everything. Round 0 warms up and yields nothing."""
+    """One turn of everything. Round 0 warms up and yields nothing.
+
+    The services' order is another one each time, since each leaves the database's caches and the machine's clock to
+    the next; and the same in each run.
+    """
     seconds = plan.seconds if round_ else _WARM_UP
+    shuffled = random.Random(round_)
     for workload in workloads:
         for connections in plan.connections if round_ else plan.connections[:1]:
-            for service in plan.services:
+            for service in shuffled.sample(plan.services, len(plan.services)):
                 if workload.name not in service.lacks:
                     sample = _measure(service, fleet, server, workload, connections, seconds, round_)
                     if round_:

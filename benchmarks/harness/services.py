@@ -115,9 +115,10 @@ _LIMITS = {f"LIMITS_{kind}_PER_ADDRESS": "1000000/second" for kind in ("READS", 
 
 
 class Fleet:
-    """All running services, started at need, stopped together."""
+    """All running services, each with so many workers, started at need, stopped together."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], workers: int = WORKERS) -> None:
+        self._workers = workers
         self._folder = tempfile.TemporaryDirectory(prefix="bench-")
         folder = Path(self._folder.name)
         (folder / "empty.ini").touch()
@@ -153,7 +154,7 @@ class Fleet:
         port = free_port()
         log = Path(self._folder.name) / f"{port}.log"
         gunicorn = str(Path(sys.executable).with_name("gunicorn"))
-        options = ("-w", str(WORKERS), "-b", f"127.0.0.1:{port}")
+        options = ("-w", str(self._workers), "-b", f"127.0.0.1:{port}")
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [gunicorn, *command, *options],
@@ -167,7 +168,7 @@ class Fleet:
             )
         running = Running(process, f"http://127.0.0.1:{port}", log)
         self._running[command] = running
-        _wait_until_it_answers(running)
+        _wait_until_it_answers(running, self._workers)
         running.workers = psutil.Process(process.pid).children()
         return running
 
@@ -178,16 +179,16 @@ def _end_with_starter() -> None:
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
-def _wait_until_it_answers(running: Running) -> None:
+def _wait_until_it_answers(running: Running, workers: int) -> None:
     deadline = time.monotonic() + _START_TIMEOUT
-    while not _answers(running):
+    while not _answers(running, workers):
         if running.process.poll() is not None or time.monotonic() > deadline:
             raise BenchmarkError(f"{running.process.args!r} does not start:\n{running.tail()}")
         time.sleep(0.05)
 
 
-def _answers(running: Running) -> bool:
-    if len(psutil.Process(running.process.pid).children()) < WORKERS:
+def _answers(running: Running, workers: int) -> bool:
+    if len(psutil.Process(running.process.pid).children()) < workers:
         return False
     try:
         with urllib.request.urlopen(f"{running.url}/v1/airports/JFK", timeout=5):

@@ -71,7 +71,6 @@ class Limiting:
         self._failures = _policy("address-failures", settings.failed_authentications)
         self._callers_reads = _policy("key-reads", settings.reads_per_key)
         self._callers_writes = _policy("key-writes", settings.writes_per_key)
-        self._policy_fields: dict[tuple[Policy, ...], str] = {}
 
     @property
     def limits_callers(self) -> bool:
@@ -118,11 +117,8 @@ class Limiting:
         """Say in the answer what is left, and count it where it refused a credential."""
         quotas = request.quotas
         if quotas:
-            policies = tuple([each.policy for each in quotas])
-            known = self._policy_fields.get(policies)
-            if known is None:
-                known = self._policy_fields[policies] = policy_field(policies)
-            response.headers.update({_POLICY: known, _STANDING: standing_field(quotas)})
+            policies = policy_field([each.policy for each in quotas])
+            response.headers.update({_POLICY: policies, _STANDING: standing_field(quotas)})
         if response.status == _UNAUTHORIZED and self._failures is not None:
             client = _client(request)
             if client is not None and self._offers_credential(request):

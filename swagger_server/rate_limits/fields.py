@@ -1,6 +1,6 @@
 """The header fields RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-11), as structured fields."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from swagger_server.rate_limits.counter import Policy, Standing
 
@@ -10,13 +10,11 @@ STANDING_HEADER = "RateLimit"
 
 def policy_field(policies: Iterable[Policy]) -> str:
     """What is allowed: the quota and, in seconds, the window of each policy."""
-    return ", ".join(f'"{policy.name}";q={policy.amount};w={policy.seconds}' for policy in policies)
+    return ", ".join([policy.field for policy in policies])
 
 
-def standing_field(standings: Sequence[Standing]) -> str:
+def standing_field(standings: Iterable[Standing]) -> str:
     """What is left, and for how many seconds that has to do."""
-    if len(standings) == 1:
-        return _standing(*standings[0])
     return ", ".join([_standing(*standing) for standing in standings])
 
 

@@ -37,7 +37,6 @@ SERVICES = (
     _WHOLE,
     _switched_off("compiled-operations", "operations compiled at start, not Connexion's middleware"),
     _switched_off("few-threads", "few threads have a request while those compute"),
-    _switched_off("sent-by-threads", "answers sent by the threads that made them"),
     _switched_off("late-request", "Flask's request made only when it is looked at"),
     _switched_off("simple-answers", "whole answers passed on, not called as WSGI applications"),
     _without("one-processor", "a worker's threads on one processor", "--env", "SERVER_CPU_AFFINITY=no"),

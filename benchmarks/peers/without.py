@@ -43,18 +43,10 @@ def _simple_answers() -> None:
     flask_side._simple = lambda _answer: None
 
 
-def _sent_by_threads() -> None:
-    """The event loop sends every answer."""
-    from swagger_server.serving import worker
-
-    worker._Job.deliver = lambda _job, _value: False  # type: ignore[method-assign]
-
-
 SWITCHES: dict[str, Callable[[], None]] = {
     "compiled-operations": _compiled_operations,
     "few-threads": _few_threads,
     "late-request": _late_request,
-    "sent-by-threads": _sent_by_threads,
     "simple-answers": _simple_answers,
 }
 """What can be switched off, by the names that WITHOUT takes."""

@@ -279,13 +279,6 @@ class Application:
             # Not in place: this may be called by a parser that is in the middle of several requests.
             asyncio.get_running_loop().call_soon(_run_if_wanted, job)
 
-    def collect(self) -> None:
-        """On the loop: take note of the answers that the threads have sent themselves."""
-        if self._request_threads is not None:
-            self._request_threads.collect()
-        if self._threads_apart is not None:
-            self._threads_apart.collect()
-
     def request_threads(self) -> RequestThreads:
         """Those of this process; made on first use, since threads would not survive the fork of a preloaded app."""
         if self._request_threads is None:

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from time import monotonic, process_time
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +34,8 @@ _WAITING, _COMPUTING = 0.4, 0.6
 that one more may have a job, and above which they mostly compute, so that one fewer may."""
 
 
-class Ends(Protocol):
-    """Takes jobs that have ended from their threads."""
-
-    def delivered(self, job: "Job[Any]", value: Any) -> None:
-        """What the call returned is where it belongs already."""
-
-    def ended(self, job: "Job[Any]", value: Any, error: BaseException | None) -> None:
-        """What the call returned, or raised, is to be told on the loop."""
+Ended = Callable[["Job[Any]", Any, BaseException | None], None]
+"""On a thread: takes a job that has ended, and what its call returned, or raised."""
 
 
 _LONG = 0.05
@@ -72,17 +66,6 @@ class Job(Generic[T]):
     def call(self) -> T:
         """What is to be done, on a thread."""
         raise NotImplementedError
-
-    def deliver(self, value: T) -> bool:  # noqa: ARG002 - for those that can
-        """On the thread: bring what the call returned to where it belongs, if that can be done from there.
-
-        Then the loop is not woken for it; `returned` is called when it comes by.
-        """
-        return False
-
-    def is_followed(self) -> bool:
-        """On the thread, after `deliver`: whether something on the loop cannot go on before `returned`."""
-        return False
 
     def returned(self, value: T) -> None:
         """On the loop: what the call returned."""
@@ -127,30 +110,27 @@ class Job(Generic[T]):
             return False
         return True
 
-    def run(self, ends: "Ends") -> None:
+    def run(self, ended: Ended) -> None:
         """On a thread: make the call, and say how it ended."""
         value, error = None, None
         try:
             value = self.call()
-            if self.deliver(value):
-                ends.delivered(self, value)
-                return
         except BaseException as exc:
             error = exc
-        ends.ended(self, value, error)
+        ended(self, value, error)
 
 
 class _Thread:
     """A thread for jobs, given one at a time."""
 
-    __slots__ = ("_bell", "_ends", "_job", "_next_job", "is_slow", "since")
+    __slots__ = ("_bell", "_ended", "_job", "_next_job", "is_slow", "since")
 
-    def __init__(self, number: int, next_job: "Callable[[_Thread], Job[Any] | None]", ends: Ends) -> None:
+    def __init__(self, number: int, next_job: "Callable[[_Thread], Job[Any] | None]", ended: Ended) -> None:
         self._bell = threading.Lock()
         self._bell.acquire()
         self._job: Job[Any] | None = None
         self._next_job = next_job
-        self._ends = ends
+        self._ended = ended
         self.since: float | None = None
         """When it got its job, by time.monotonic(); None while it rests."""
         self.is_slow = False
@@ -168,7 +148,7 @@ class _Thread:
             job, self._job = self._job, None
             while job is not None:
                 if job.claim():
-                    job.run(self._ends)
+                    job.run(self._ended)
                 # From here on `begin` may be called: `_job` is its own.
                 job = self._next_job(self)
 
@@ -176,9 +156,9 @@ class _Thread:
 class _Desk:
     """Hands out jobs to at most `count` threads. Safe from any thread."""
 
-    def __init__(self, count: int, ends: Ends) -> None:
+    def __init__(self, count: int, ended: Ended) -> None:
         self._count = count
-        self._ends = ends
+        self._ended = ended
         self._most = min(count, _FEWEST)
         """How many may have a job, those not counted that have it for long."""
         self._lock = threading.Lock()
@@ -250,7 +230,7 @@ class _Desk:
 
     def _begin(self, job: Job[Any]) -> None:
         if not self._resting:
-            thread = _Thread(len(self._threads) + 1, self._next_job, self._ends)
+            thread = _Thread(len(self._threads) + 1, self._next_job, self._ended)
             self._threads.append(thread)
             self._resting.append(thread)
         thread = self._resting.pop()
@@ -265,10 +245,9 @@ class RequestThreads:
     """
 
     def __init__(self, count: int, max_wait: float) -> None:
-        self._desk = _Desk(count, self)
+        self._desk = _Desk(count, self._ended)
         self._max_wait = max_wait
         self._jobs: set[Job[Any]] = set()
-        self._delivered: deque[tuple[Job[Any], Any]] = deque()
         self._is_looking = False
         self._is_adjusting = False
 
@@ -299,19 +278,7 @@ class RequestThreads:
             if not job.claim():
                 job.abandoned()
 
-    def collect(self) -> None:
-        """End the jobs that were delivered since the last time."""
-        while self._delivered:
-            job, value = self._delivered.popleft()
-            self._end(job, value, None)
-
-    def delivered(self, job: Job[Any], value: Any) -> None:
-        """On a thread."""
-        self._delivered.append((job, value))
-        if job.is_followed():
-            job.tell_loop(self.collect)
-
-    def ended(self, job: Job[Any], value: Any, error: BaseException | None) -> None:
+    def _ended(self, job: Job[Any], value: Any, error: BaseException | None) -> None:
         """On a thread."""
         if not job.tell_loop(self._end, job, value, error) and value is not None:
             job.discard(value)
@@ -320,7 +287,6 @@ class RequestThreads:
         """Wait until no job is under way."""
         while self._jobs:
             await asyncio.sleep(_ROUND)
-            self.collect()
 
     def _end(self, job: Job[Any], value: Any, error: BaseException | None) -> None:
         self._jobs.discard(job)
@@ -353,7 +319,6 @@ class RequestThreads:
 
     def _look(self) -> None:
         self._is_looking = False
-        self.collect()
         if self._jobs:
             self._look_later()
         now = monotonic()

@@ -9,17 +9,14 @@ bodies, streams, clients that read slowly. Parsing and keeping connections are u
 
 import asyncio
 import logging
-import os
 import signal
 import sys
-import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, cast
 
 import httptools
 from gunicorn.arbiter import Arbiter
 from uvicorn.protocols.http.httptools_impl import HEADER_RE, STATUS_LINE, RequestResponseCycle
-from uvicorn.protocols.utils import is_ssl
 from uvicorn_worker import UvicornWorker
 
 from swagger_server.serving.application import Application, bodiless_request, may_have_body
@@ -67,43 +64,12 @@ class Protocol(StoppingProtocol):
     _method = _version = b""
     """Of that head."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._collect = self.app.collect if isinstance(self.app, Application) else _nothing
-        self._sending = threading.Lock()
-        self._socket = transport.get_extra_info("socket").fileno() if not is_ssl(transport) else None
-        super().connection_made(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._collect()
-        with self._sending:
-            # Its number may be another connection's soon.
-            self._socket = None
-        super().connection_lost(exc)
-
-    def shutdown(self) -> None:
-        self._collect()
-        super().shutdown()
-
-    def send_from_thread(self, message: bytes) -> int:
-        """Send what can be sent at once, on the calling thread; how many bytes that was."""
-        with self._sending:
-            if self._socket is None or self.transport.get_write_buffer_size():
-                return 0
-            try:
-                return os.write(self._socket, message)
-            except OSError:
-                return 0  # the loop will notice
-
     def data_received(self, data: bytes) -> None:
-        self._collect()
         if self.transport.is_closing():
             return  # the last answer was the last one of this connection
         self._has_long_head = len(data) > self.largest_field or self._is_open
         steps = self._steps
         self._parse(data)
-        if self.pipeline:
-            # What they wait for may have been delivered just before they came.
-            self._collect()
         if self._steps != steps:
             self._idle = 0
         elif self._is_open:
@@ -202,7 +168,6 @@ class Protocol(StoppingProtocol):
         super().on_message_complete()
 
     def is_idle(self) -> bool:
-        self._collect()
         return not self._is_open and super().is_idle()
 
     def _refuse_rest(self) -> None:
@@ -233,9 +198,9 @@ class _HeadTooLarge(Exception):
 
 
 class _Job(RequestJob[_Answer]):
-    """A request whose whole answer is written by the one who has made it."""
+    """A request whose whole answer is written in one piece."""
 
-    __slots__ = ("_application", "_cycle", "_protocol", "_unsent")
+    __slots__ = ("_application", "_cycle", "_protocol")
 
     def __init__(
         self, application: Application, request: Request, cycle: RequestResponseCycle, protocol: Protocol
@@ -244,44 +209,21 @@ class _Job(RequestJob[_Answer]):
         self._application = application
         self._cycle = cycle
         self._protocol = protocol
-        self._unsent: bytes | None = None
-        """What is left of the message to send; None where nothing was sent."""
 
     def call(self) -> _Answer:
         response = self.answer()
         # By the server's own scope: the application may have taken a HEAD for a GET.
         return response, _head(response, self._cycle.scope["method"])
 
-    def deliver(self, value: _Answer) -> bool:
-        response, head = value
-        if head is None or not self._cycle.keep_alive:
-            return False
-        message = self._message(response, head, keep_alive=True)
-        sent = self._protocol.send_from_thread(message)
-        if sent:
-            self._unsent = message[sent:]
-        return sent == len(message)
-
-    def is_followed(self) -> bool:
-        return bool(self._protocol.pipeline)
-
     def returned(self, value: _Answer) -> None:
         response, head = value
         cycle = self._cycle
-        if head is None or (self._unsent is None and cycle.flow.write_paused):
+        if head is None or cycle.flow.write_paused:
             self._send_by_asgi(response)
             return
         try:
-            if cycle.disconnected or cycle.transport.is_closing():
-                if self._unsent is not None:
-                    # Answered all the same: --max-requests counts it.
-                    self._protocol.server_state.total_requests += 1
-                return
-            if self._unsent is not None:
-                # The connection stays open, as the answer said, though the worker may have begun to stop since.
-                self._write(self._unsent, keep_alive=True)
-            else:
-                self._write(self._message(response, head, cycle.keep_alive), cycle.keep_alive)
+            if not cycle.disconnected and not cycle.transport.is_closing():
+                self._write(response, head)
         finally:
             self.forget_client()
             self.close(response)
@@ -293,24 +235,19 @@ class _Job(RequestJob[_Answer]):
     def discard(self, value: _Answer) -> None:
         self.close(value[0])
 
-    def _message(self, response: Response, head: bytes, keep_alive: bool) -> bytes:
+    def _write(self, response: Response, head: bytes) -> None:
+        """What `RequestResponseCycle.send` does with the two messages of a whole answer."""
         cycle = self._cycle
         parts = [head]
         for name, value in cycle.default_headers:
             parts += (name, b": ", value, b"\r\n")
-        parts.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
+        parts.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
         if cycle.scope["method"] != "HEAD":
             parts.append(response.whole or b"")
-        return b"".join(parts)
-
-    def _write(self, message: bytes, keep_alive: bool) -> None:
-        """What `RequestResponseCycle.send` does with the two messages of a whole answer."""
-        cycle = self._cycle
-        if message:
-            cycle.transport.write(message)
+        cycle.transport.write(b"".join(parts))
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
-        if not keep_alive:
+        if not cycle.keep_alive:
             cycle.transport.close()
         # As run_asgi leaves it: the cycle and its connection must not keep each other alive.
         tell, cycle.on_response = cycle.on_response, _nothing

@@ -1,11 +1,12 @@
-"""What one worker takes: seconds from its start to its first answer, and memory as it answers.
+"""What one worker takes: seconds until it answers in another one's place, and memory as it answers.
 
     python benchmarks/worker.py                       five starts, 100,000 requests
     python benchmarks/worker.py --starts 15 --requests 500000
 
-A start is one of a worker that takes another's place, which was killed: from then until the request is answered that
-waited for it. The requests are all kinds of benchmarks/service.py but the write, in turn. Needs wrk and
-requirements-bench.txt. The exit status is 1 when an answer was wrong, or more was taken than is promised.
+A start begins when the only worker is killed, and ends when the request is answered that waited for the next one. The
+requests are all kinds of benchmarks/service.py but the write, each for two seconds in turn. Needs wrk and
+requirements-bench.txt. The exit status is 1 when an answer was wrong, or a start or the memory is beyond the bounds
+below.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.harness.database import running_server
+from benchmarks.harness.errors import BenchmarkError
 from benchmarks.harness.load import fault_of, require_wrk, send
 from benchmarks.harness.services import SERVICES, Fleet, Running
 from benchmarks.harness.workloads import NAMES, Workload, all_workloads
@@ -49,7 +51,7 @@ class Look:
 
 
 def starts(running: Running, path: str, count: int) -> list[float]:
-    """Seconds from each start of the worker to its first answer."""
+    """Seconds from each end of the worker to the first answer of the next one."""
     return [_start(running, path) for _ in range(count)]
 
 
@@ -74,7 +76,7 @@ def looks(running: Running, workloads: list[Workload], requests: int) -> Iterato
         for workload in workloads:
             told = send(running.url, workload, _CONNECTIONS, _SECONDS)
             if fault := fault_of(told, workload):
-                sys.exit(f"FAILED: {workload.title}: {fault}")
+                raise BenchmarkError(f"{workload.title}: {fault}")
             answered += told["requests"]
         yield Look(answered, *running.memory())
 
@@ -98,21 +100,35 @@ def _misses(took: list[float], seen: list[Look]) -> Iterator[str]:
 def main() -> int:
     """Measure, and print; the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--starts", type=int, default=5, help="(default: 5)")
-    parser.add_argument("--requests", type=int, default=100_000, help="at least (default: 100000)")
+    parser.add_argument("--starts", type=_at_least_one, default=5, help="(default: 5)")
+    parser.add_argument("--requests", type=_at_least_one, default=100_000, help="at least (default: 100000)")
     arguments = parser.parse_args()
+    try:
+        missed = list(_misses(*_measure(arguments.starts, arguments.requests)))
+    except BenchmarkError as error:
+        missed = [str(error)]
+    for line in missed:
+        print(f"FAILED: {line}", file=sys.stderr)
+    return 1 if missed else 0
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+def _measure(count: int, requests: int) -> tuple[list[float], list[Look]]:
     require_wrk()
     with running_server() as server, Fleet(server.environment(), workers=1) as fleet:
         known = all_workloads(server)
         running = fleet.get(SERVICES[0], "places")
-        took = starts(running, known["lookup"].requests[0].path, arguments.starts)
-        print("seconds from a worker's start to its first answer: " + ", ".join(f"{s:.2f}" for s in took))
-        seen = list(looks(running, [known[name] for name in _WORKLOADS], arguments.requests))
+        took = starts(running, known["lookup"].requests[0].path, count)
+        print("seconds until another worker's first answer: " + ", ".join(f"{s:.2f}" for s in took))
+        seen = list(looks(running, [known[name] for name in _WORKLOADS], requests))
         print(_table(seen))
-    missed = list(_misses(took, seen))
-    for line in missed:
-        print(f"FAILED: {line}", file=sys.stderr)
-    return 1 if missed else 0
+        return took, seen
 
 
 if __name__ == "__main__":

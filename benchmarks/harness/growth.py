@@ -44,7 +44,7 @@ def grow(name: str, rounds: int, seconds: float) -> Results:
         measure(service, fleet, server, workload, connections=CONNECTIONS[0], seconds=_WARM_UP, round_=0)
         for round_ in range(1, rounds + 1):
             # Not always from few to many, which would show as growth what the machine does in that time.
-            for connections in random.Random(round_).sample(CONNECTIONS, len(CONNECTIONS)):
+            for connections in random.sample(CONNECTIONS, len(CONNECTIONS)):
                 sample = measure(
                     service, fleet, server, workload, connections=connections, seconds=seconds, round_=round_
                 )

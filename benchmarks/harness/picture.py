@@ -39,7 +39,7 @@ def comparison(results: Results) -> str:
         if number == connections
     ]
     shapes, bottom = _placed(panels)
-    legend = "Orange: this service (its default worker in the strong one). Light grey: limits, which check nothing."
+    legend = "Orange: this service (its default worker in the strong one). Light grey: what checks nothing."
     title = f"Requests per second · {connections} connections, 2 workers"
     return svg.page(title, legend, shapes, bottom, _small_print(results))
 

@@ -51,13 +51,12 @@ def _round(
     """One turn of everything. Round 0 warms up and yields nothing.
 
     The services' order is another one each time, since each leaves the database's caches and the machine's clock to
-    the next; and the same in each run.
+    the next.
     """
     seconds = plan.seconds if round_ else _WARM_UP
-    shuffled = random.Random(round_)
     for workload in workloads:
         for connections in plan.connections if round_ else plan.connections[:1]:
-            for service in shuffled.sample(plan.services, len(plan.services)):
+            for service in random.sample(plan.services, len(plan.services)):
                 if workload.name not in service.lacks:
                     sample = _measure(service, fleet, server, workload, connections, seconds, round_)
                     if round_:

@@ -301,7 +301,7 @@ class RequestThreads:
             else:
                 job.failed(error)
         except Exception:
-            # Whoever collects is in the middle of another client's request.
+            # Whoever ends it may be in the middle of another client's request.
             log.exception("the end of a job")
 
     def _adjust_later(self) -> None:

@@ -159,9 +159,11 @@ def wait_until(
 
 
 def has_died(pid: int) -> bool:
-    """Whether a process has ended, be it that nobody has waited for it yet."""
+    """Whether a process has ended, be it that nobody has waited for it yet: its sockets are closed."""
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        process = psutil.Process(pid)
+        # Its first thread may have ended before the others, which hold the sockets still.
+        return process.status() == psutil.STATUS_ZOMBIE and process.num_threads() == 1
     except psutil.NoSuchProcess:
         return True
 

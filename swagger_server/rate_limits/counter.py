@@ -37,8 +37,6 @@ class Policy:
         self.item = limits.parse(f"{rate.amount} per {rate.multiple} {rate.unit}")
         self.amount = self.item.amount
         self.seconds = self.item.get_expiry()
-        self.field = f'"{name}";q={self.amount};w={self.seconds}'
-        """What is told of it: the quota, and the window in seconds."""
         # The library makes it of its parts each time.
         self.key_for = lru_cache(_REMEMBERED)(lambda client: self.item.key_for(name, client))
 
@@ -91,8 +89,7 @@ class Counter:
             told = self._remote.take(key, policy.seconds)
             if told is not None:
                 return Standing(policy, *told)
-        requests, left = self._shared.count(key, policy.seconds)
-        return Standing(policy, requests, left)
+        return Standing(policy, *self._shared.count(key, policy.seconds))
 
     def look(self, policy: Policy, client: str) -> Standing:
         """How a client stands, without counting anything."""

@@ -118,7 +118,7 @@ def create_app(
         max_body=settings.server.max_body,
         large_bodies=_large_bodies(handler, settings, limits),
         on_start=lambda: _start(databases, watching, limits),
-        on_stop=lambda: _stop(databases, watching),
+        on_stop=lambda: _stop(databases, watching, limits),
     )
     watching.queued = application.queued
     return application
@@ -241,6 +241,10 @@ class _Limits:
         except OSError as exc:
             log.warning("the rates of callers are counted by each worker for itself: %s", exc)
 
+    def stop(self) -> None:
+        if self.limiting is not None:
+            self._counter.stop()
+
     def _admit_caller(self) -> None:
         request = under_way.current.get()
         if self.limiting is not None and isinstance(request, Request):
@@ -325,9 +329,10 @@ def _start(databases: Iterable[db.Database], watching: _Watching, limits: _Limit
         database.open()
 
 
-def _stop(databases: Iterable[db.Database], watching: _Watching) -> None:
+def _stop(databases: Iterable[db.Database], watching: _Watching, limits: _Limits) -> None:
     try:
         watching.stop()
+        limits.stop()
     finally:
         for database in databases:
             database.close()

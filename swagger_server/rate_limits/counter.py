@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import limits
 from limits.errors import StorageError
-from limits.storage import Storage, storage_from_string
+from limits.storage import RedisStorage, Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
 from swagger_server.config import Rate
@@ -82,6 +82,11 @@ class Counter:
         """In a worker: count with the others of the folder. OSError where that has no room; then it counts alone."""
         self._shared.start(folder)
 
+    def stop(self) -> None:
+        """Close the connections with a Redis. Who counts afterwards opens others."""
+        if self._remote is not None:
+            self._remote.disconnect()
+
     def take(self, policy: Policy, client: str) -> Standing:
         """Count a request; how the client stands with it."""
         key = policy.key_for(client)
@@ -109,8 +114,13 @@ class _Remote:
     def __init__(self, url: str) -> None:
         self._url = url
         self._lock = threading.Lock()
-        self._storage: Storage | None = None
+        self._storage: RedisStorage | None = None
         self._resumes = 0.0
+
+    def disconnect(self) -> None:
+        with self._lock:
+            if self._storage is not None:
+                self._storage.storage.close()
 
     def take(self, key: str, expiry: int) -> tuple[int, int] | None:
         """The count, and the milliseconds until the window ends."""
@@ -135,7 +145,7 @@ class _Remote:
             self._failed(error)
             return None
 
-    def _connected(self) -> Storage:
+    def _connected(self) -> RedisStorage:
         # In the worker, at its first request: connections do not survive a fork.
         with self._lock:
             if self._storage is None:
@@ -147,7 +157,7 @@ class _Remote:
         log.warning("the rates are counted on this host: Redis: %s", error.storage_error)
 
 
-def _open(url: str) -> Storage:
+def _open(url: str) -> RedisStorage:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
@@ -158,5 +168,5 @@ def _open(url: str) -> Storage:
         "retry": Retry(NoBackoff(), 1),
     }
     storage = storage_from_string(url, wrap_exceptions=True, **options)
-    assert isinstance(storage, Storage)
+    assert isinstance(storage, RedisStorage)
     return storage

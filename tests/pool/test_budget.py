@@ -26,7 +26,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 SAMPLE = """
 SELECT coalesce(array_agg(pid || ' ' || backend_start), '{}') FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+AND backend_type = 'client backend'"""
 
 
 class Worker:
@@ -73,7 +74,9 @@ class Worker:
 
 
 class Sampler:
-    """Counts the sessions of a database again and again; `most` is what it has seen.
+    """Counts the clients' sessions of a database again and again; `most` is what it has seen.
+
+    The server's own processes are in its list too, autovacuum's once a minute.
 
     The server looks at one session after the other, and may be held up in between: those count that are there in
     two looks, and so were there together between these.

@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
+from werkzeug.test import Client
 
-from swagger_server.config import Rate
+from swagger_server.app import create_app
+from swagger_server.config import LimitSettings, Rate, ServerSettings, Settings
 from swagger_server.rate_limits import Counter, Policy
 from tests.support.process import wait_until
-from tests.support.servers import free_port
+from tests.support.servers import Database, free_port
 
 REDIS = shutil.which("redis-server")
+SPEC = Path(__file__).parents[1] / "second_spec" / "openapi.yaml"
 TWO = Policy("two", Rate(2, 1, "day"))
 
 pytestmark = pytest.mark.skipif(REDIS is None, reason="needs redis-server")
@@ -33,6 +37,13 @@ def running(port: int, folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
     finally:
         process.terminate()
         process.wait()
+
+
+def connections(port: int) -> int:
+    """How many of this process's lead there."""
+    return len(
+        [each for each in psutil.Process().net_connections("tcp") if each.raddr and each.raddr.port == port]
+    )
 
 
 def test_hosts_count_together_and_go_on_without_it(tmp_path: Path, caplog: pytest.LogCaptureFixture):
@@ -57,3 +68,26 @@ def test_hosts_count_together_and_go_on_without_it(tmp_path: Path, caplog: pytes
     with running(port, tmp_path):
         newcomer = Counter(f"redis://127.0.0.1:{port}/1")
         wait_until(lambda: one.take(TWO, "cat") and newcomer.look(TWO, "cat").requests)
+        assert connections(port) == 3
+        for counter in (one, other, newcomer):
+            counter.stop()
+        assert connections(port) == 0
+        assert one.look(TWO, "cat").requests == newcomer.look(TWO, "cat").requests > 0
+        for counter in (one, newcomer):
+            counter.stop()
+
+
+def test_a_service_that_stops_leaves_it(tmp_path: Path, database: Database):
+    port = free_port()
+    settings = Settings(
+        server=ServerSettings(metrics=False, pool_page=False),
+        limits=LimitSettings(storage=f"redis://127.0.0.1:{port}/1", reads_per_address=Rate(9, 1, "day")),
+    )
+    with running(port, tmp_path):
+        app = create_app(settings, {"default": database.connect_kwargs}, spec=SPEC)
+        app.start()
+        answer = Client(app).get("/ledger/values", environ_base={"REMOTE_ADDR": "192.0.2.7"})
+        assert ";r=8;" in answer.headers["RateLimit"]
+        assert connections(port) == 1
+        app.stop()
+        assert connections(port) == 0

@@ -225,7 +225,8 @@ _INNERMOST = 12
 
 
 def report(exc: Exception, problem: Problem, remedy: str | None = None) -> None:
-    """Log what the client is not told: the stack of a 500, the cause of any other 5xx, in one record.
+    """Log what the client is not told: the stack of a 500, the cause of any other 5xx, in one record; and of what the
+    database refused why, without the row's values.
 
     `remedy` is what is to be done about a table that is missing.
     """
@@ -236,6 +237,9 @@ def report(exc: Exception, problem: Problem, remedy: str | None = None) -> None:
         log.error("the database lacks a table; %s\n%s", remedy or _REMEDY, _stack(exc))
     elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("%s: %s", type(exc).__name__, str(exc).strip())
+    elif isinstance(exc, psycopg2.Error):
+        # Which constraint, or which permission: without it nobody could tell a client's mistake from a controller's.
+        log.info("%s: %s", type(exc).__name__, exc.diag.message_primary or str(exc).strip())
 
 
 _REMEDY = "are all migrations applied?"

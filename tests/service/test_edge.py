@@ -128,6 +128,36 @@ def test_large_answers_are_compressed_for_who_asks(ledger: Gunicorn):
     assert "Content-Encoding" not in {**plain.headers, **refused.headers, **small.headers}
 
 
+@pytest.mark.parametrize(
+    ("amount", "status", "line"),
+    [
+        (
+            -1,
+            400,
+            'CheckViolation: new row for relation "entry" violates check constraint "entry_amount_check"',
+        ),
+        (1, 409, 'UniqueViolation: duplicate key value violates unique constraint "entry_name_key"'),
+    ],
+)
+def test_why_the_database_refused_is_in_the_log_without_the_values(
+    ledger: Gunicorn, amount: int, status: int, line: str
+):
+    def post(amount: int) -> requests.Response:
+        return requests.post(
+            f"{ledger.url}/ledger/entries", json={"name": "refused", "amount": amount}, timeout=20
+        )
+
+    post(1)
+    answer = post(amount)
+    assert answer.status_code == status
+    assert "entry" not in answer.json()["detail"]
+    logged = [
+        each for each in ledger.log().splitlines() if f"request_id={answer.json()['request_id']}" in each
+    ]
+    assert [line in each for each in logged] == [True, False]
+    assert not [each for each in logged if "refused" in each]
+
+
 def test_server_timing_and_the_log_tell_where_the_time_went(ledger: Gunicorn):
     answer = get(ledger, "/ledger/sleep?seconds=0.2", headers={"X-Request-ID": "timed-request"})
     timings = dict(re.findall(r"(\w+);dur=([\d.]+)", answer.headers["Server-Timing"]))

@@ -80,6 +80,7 @@ def _wait(conn: connection, deadline: float | None) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message as one line; of a server's error only what it calls the message."""
+    """An error's message as one line, after its notes; of a server's error only what it calls the message."""
     primary = error.diag.message_primary if isinstance(error, psycopg2.Error) else None
-    return " ".join((primary or str(error) or type(error).__name__).split())
+    message = primary or str(error) or type(error).__name__
+    return " ".join(": ".join([*getattr(error, "__notes__", ()), message]).split())

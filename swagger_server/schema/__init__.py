@@ -68,8 +68,8 @@ def migrate(conn: connection, *folders: Traversable) -> list[str]:
     Without folders, those of the service itself and of the places. Raises SchemaError for a folder that is none or
     holds a file without a number, before anything is applied.
     Each file runs in a transaction of its own: one that fails leaves nothing of itself and raises psycopg2's
-    error. Two that run at the same time are safe: the second waits, and then finds the work done. `conn` must
-    not be in a transaction.
+    error, with a note that names file and line. Two that run at the same time are safe: the second waits, and then
+    finds the work done. `conn` must not be in a transaction.
     """
     numbered = [(_version(file), file) for folder in folders or FOLDERS for file in _migrations(folder)]
     return [file.name for version, file in numbered if _apply(conn, file, version)]
@@ -115,9 +115,20 @@ def _apply(conn: connection, file: Traversable, version: int) -> bool:
         cur.execute(_APPLIED_SQL, (file.name,))
         if _one(cur):
             return False
-        cur.execute(file.read_text(encoding="utf-8"))
+        _run(cur, file)
         cur.execute(_RECORD_SQL, (version, file.name))
         return True
+
+
+def _run(cur: cursor, file: Traversable) -> None:
+    text = file.read_text(encoding="utf-8")
+    try:
+        cur.execute(text)
+    except Error as error:
+        place = error.diag.statement_position
+        line = "" if place is None else f", line {text.count(chr(10), 0, int(place) - 1) + 1}"
+        error.add_note(f"{file.name}{line}")
+        raise
 
 
 def _one(cur: cursor) -> object:

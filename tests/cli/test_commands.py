@@ -85,6 +85,15 @@ def test_wrong_arguments_are_refused(wrong: str) -> None:
     assert re.match(r"python -m swagger_server.*: error: ", done.stderr.splitlines()[-1])
 
 
+def test_a_file_that_migrate_cannot_apply_is_named_with_its_line(
+    settings: Environment, tmp_path: Path
+) -> None:
+    (tmp_path / "0001_shop.sql").write_text("CREATE TABLE till (id int);\nCREATE TABLE shop (id itn);\n")
+    done = run_cli("migrate", "--files", str(tmp_path), env=settings)
+    line = 'swagger_server: 0001_shop.sql, line 2: type "itn" does not exist'
+    assert (done.returncode, one_line(done.stderr)) == (1, line)
+
+
 def test_migrate_applies_each_file_once(settings: Environment) -> None:
     first, second = (run_cli("migrate", env=settings) for _ in range(2))
     assert (first.returncode, second.returncode) == (0, 0)

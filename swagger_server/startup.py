@@ -17,8 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from connexion.exceptions import ConnexionException
+from connexion.exceptions import ConnexionException, InvalidSpecification
 from flask import Blueprint
+from jsonschema import ValidationError
 from yaml import YAMLError
 
 from swagger_server import affinity, capacity, log, our_gunicorn, runtime
@@ -68,7 +69,7 @@ def load_application(
     except (ConfigError, EmbeddedError) as exc:
         _refuse(str(exc))
     except (ConnexionException, YAMLError, OSError, ImportError) as exc:
-        _refuse(f"{spec}: {exc}")
+        _refuse(f"{spec}: {_what_is_wrong(exc)}")
     _start(application, master, loaded.settings.server.cpu_affinity)
     return application
 
@@ -98,6 +99,23 @@ def _folder_of_workers(master: int | None) -> runtime.Folder | None:
         return runtime.folder()
     except OSError:
         return None
+
+
+def _what_is_wrong(exc: Exception) -> str:
+    """Its text; of a spec that is not valid the place and the fault, and not the schema that it is held against."""
+    if not isinstance(exc, InvalidSpecification):
+        return str(exc)
+    fault = _innermost(exc)
+    return f"{fault.json_path}: {fault.message}"
+
+
+def _innermost(fault: ValidationError) -> ValidationError:
+    """Of what could stand at a place, what was most likely meant: it fits deepest, and is no reference."""
+    while fault.context:
+        fault = max(
+            fault.context, key=lambda each: (len(each.absolute_path), each.validator_value != ["$ref"])
+        )
+    return fault
 
 
 def _refuse(reason: str) -> NoReturn:

@@ -52,6 +52,32 @@ def test_your_own_spec_and_tables(walk: Path, database: Database):
         assert requests.get(f"{service.url}/v1/ui/", timeout=20).status_code == 200
 
 
+HOOKS = """
+@hooks.get("/account")
+def account():
+    return {"account": g.account}
+
+
+application = load_application(Path(__file__).with_name("openapi.yaml"), blueprints=[hooks])
+"""
+
+
+def test_a_hook_has_the_connection_of_the_request(walk: Path, database: Database):
+    block = re.search(r"^```python\n(hooks = .*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert block
+    wsgi = walk / "stores" / "wsgi.py"
+    imports, _, _ = wsgi.read_text().partition("application = ")
+    wsgi.write_text(f"from flask import Blueprint, g, request\n{imports}\n{block[1]}\n{HOOKS}")
+    database.execute("CREATE TABLE account (name text, token text); INSERT INTO account VALUES ('Ada', 'x')")
+    env = environment_for({"default": database}, PYTHONPATH=f"{CHECKOUT}")
+    with start_gunicorn("-w", "1", env=env, cwd=walk, app="stores.wsgi") as service:
+        found = [
+            requests.get(f"{service.url}/account", headers={"X-Token": token}, timeout=20).json()
+            for token in ("x", "y")
+        ]
+    assert found == [{"account": ["Ada"]}, {"account": None}]
+
+
 def test_your_own_places(database: Database, tmp_path: Path):
     fill(database)
     block = re.search(r"^## Your own places\n.*?^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)

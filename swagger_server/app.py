@@ -6,7 +6,7 @@ Owns how the parts are put together. Works for any spec: what is about places co
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from swagger_server.config import Settings
 from swagger_server.config.settings import DEFAULT_DATABASE
 from swagger_server.cooperation import cooperate_with_gevent
 from swagger_server.edge import with_edge
+from swagger_server.edge.changing import changing
 from swagger_server.edge.forwarded import trust_proxies
 from swagger_server.edge.limiting import Limiting
 from swagger_server.edge.security import challenges, credential_headers, required_scopes, ways
@@ -106,6 +107,7 @@ def create_app(
         limiting=limits.limiting,
         ways=_of_operation(ways(specs)),
         remedy=None if schema is None else schema.remedy,
+        is_changing=_is_any_of(changing(specs)),
     )
     application = Application(
         edge,
@@ -426,3 +428,7 @@ def _allowed_methods(app: Flask, fixed: Mapping[str, frozenset[str]]) -> Callabl
 
 def _of_operation(by_operation: Mapping[str, str]) -> Callable[[Request], str | None]:
     return lambda request: None if request.operation is None else by_operation.get(request.operation)
+
+
+def _is_any_of(operations: Collection[str]) -> Callable[[Request], bool]:
+    return lambda request: request.operation in operations

@@ -278,7 +278,7 @@ class ServerSettings:
         300,
         "CACHE_SECONDS",
         Whole(0, 31_536_000),
-        "Cache-Control max-age of what was read successfully.",
+        "Cache-Control max-age of what was read without a key, but for paths that the spec also writes to.",
         "seconds",
     )
     gzip_min: int = _key(

@@ -43,6 +43,7 @@ def with_edge(
     limiting: Limiting | None = None,
     ways: Challenge = lambda _request: None,
     remedy: str | None = None,
+    is_changing: Callable[[Request], bool] = lambda _request: False,
 ) -> Handler:
     """`handler` inside the outermost layer. The result never raises: what escapes becomes a problem.
 
@@ -50,11 +51,22 @@ def with_edge(
     pages of other origins may read, beyond the edge's own. What is at the paths `same_origin` they may not read at
     all, whatever `cors` says. `limiting` refuses callers that ask for too much. `ways` is what a caller is told that
     has not said who it is, as `challenge` is for programs. `remedy` is what the log advises where the database lacks
-    a table.
+    a table. `is_changing` tells whether what a request reads may have been written a moment ago.
     """
     decisions = Cors(cors, (*exposed, *limiting.headers) if limiting else exposed)
+    lifetimes = Caching(server.cache_seconds, lambda request: challenge(request) is not None, is_changing)
     edge = _Edge(
-        handler, decisions, server, allowed_methods, challenge, observe, same_origin, limiting, ways, remedy
+        handler,
+        decisions,
+        lifetimes,
+        server,
+        allowed_methods,
+        challenge,
+        observe,
+        same_origin,
+        limiting,
+        ways,
+        remedy,
     )
     return edge.handle
 
@@ -64,6 +76,7 @@ class _Edge:
         self,
         handler: Handler,
         cors: Cors,
+        lifetimes: Caching,
         server: ServerSettings,
         allowed_methods: AllowedMethods,
         challenge: Challenge,
@@ -76,7 +89,7 @@ class _Edge:
         self._handler = handler
         self._cors = cors
         self._server = server
-        self._caching = Caching(server.cache_seconds, lambda request: challenge(request) is not None)
+        self._caching = lifetimes
         self._challenge = challenge
         self._trust = trust_proxies(server.trusted_proxies)
         self._allowed_methods = allowed_methods

@@ -12,11 +12,17 @@ _KEPT_BY_304 = frozenset({"cache-control", "content-location", "date", "etag", "
 
 
 class Caching:
-    """`seconds` is how long an answer may be reused without asking; after that its ETag is asked for."""
+    """`seconds` is how long an answer may be reused without asking; after that its ETag is asked for.
 
-    def __init__(self, seconds: int, is_secured: Callable[[Request], bool]) -> None:
+    `is_changing` tells of which requests the answer is not to be reused without asking, since it may be another by now.
+    """
+
+    def __init__(
+        self, seconds: int, is_secured: Callable[[Request], bool], is_changing: Callable[[Request], bool]
+    ) -> None:
         self._lifetime = f"max-age={seconds}"
         self._is_secured = is_secured
+        self._is_changing = is_changing
 
     def complete(self, request: Request, response: Response) -> None:
         """Give the answer to a successful GET the ETag and Cache-Control that it does not have yet."""
@@ -35,7 +41,8 @@ class Caching:
             return
         private = _is_private(request, response)
         if response.status in (200, 304) and whole is not None:
-            response.set_header("cache-control", f"private, {self._lifetime}" if private else self._lifetime)
+            lifetime = "no-cache" if self._is_changing(request) else self._lifetime
+            response.set_header("cache-control", f"private, {lifetime}" if private else lifetime)
         elif private:
             response.set_header("cache-control", "private")
 

@@ -1,12 +1,9 @@
 """Which operations ask who is calling, how, and for what: read from the specs when the application is built."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-_METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
-
-_CONTROLLERS = ("x-openapi-router-controller", "x-swagger-router-controller")
-"""Where a spec may name the module that the operationIds are in."""
+from swagger_server.edge.operations import operations
 
 _REQUIRED_SCOPE = "x-required-scope"
 
@@ -16,9 +13,9 @@ _HTTP_SCHEMES = {"basic": "Basic", "bearer": "Bearer"}
 def required_scopes(specs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """The scope that an operation asks for in so many words, by its operationId."""
     return {
-        _full_id(path, operation): operation[_REQUIRED_SCOPE]
+        name: operation[_REQUIRED_SCOPE]
         for spec in specs
-        for path, operation in _operations(spec)
+        for _, _, name, operation in operations(spec)
         if _REQUIRED_SCOPE in operation
     }
 
@@ -26,9 +23,9 @@ def required_scopes(specs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 def challenges(specs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """How a caller may say who it is, as in WWW-Authenticate, by the operationId of each secured operation."""
     return {
-        _full_id(path, operation): _challenge(spec, required)
+        name: _challenge(spec, required)
         for spec in specs
-        for path, operation in _operations(spec)
+        for _, _, name, operation in operations(spec)
         if (required := operation.get("security", spec.get("security")))
     }
 
@@ -56,9 +53,9 @@ def _one_challenge(scheme: Mapping[str, Any]) -> str:
 def ways(specs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """How a caller may say who it is, as a sentence, by the operationId of each secured operation."""
     return {
-        _full_id(path, operation): f"Say who is calling, by {_ways(spec, required)}."
+        name: f"Say who is calling, by {_ways(spec, required)}."
         for spec in specs
-        for path, operation in _operations(spec)
+        for _, _, name, operation in operations(spec)
         if (required := operation.get("security", spec.get("security")))
     }
 
@@ -93,15 +90,3 @@ def _header_of(scheme: Mapping[str, Any]) -> str:
     if scheme.get("type") != "apiKey":
         return "authorization"
     return "cookie" if scheme.get("in") == "cookie" else str(scheme.get("name")).lower()
-
-
-def _operations(spec: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    for path in spec["paths"].values():
-        yield from ((path, operation) for method, operation in path.items() if method in _METHODS)
-
-
-def _full_id(path: Mapping[str, Any], operation: Mapping[str, Any]) -> str:
-    places = (place.get(key) for place in (operation, path) for key in _CONTROLLERS)
-    module = next((name for name in places if name), None)
-    name = str(operation.get("operationId"))
-    return name if module is None else f"{module}.{name}"

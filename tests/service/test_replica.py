@@ -201,11 +201,11 @@ def test_what_writes_nothing_carries_no_position(client: Client, service: Gunico
 
 
 def test_a_cache_is_told_that_a_read_depends_on_the_position(client: Client):
-    read = client.read()
+    read = client.read("/session")
     assert read.headers["Cache-Control"] == f"max-age={CACHE_SECONDS}"
     assert {"Cookie", HEADER} <= {name.strip() for name in read.headers["Vary"].split(",")}
     client.write("rent")
-    assert client.read().headers["Cache-Control"] == f"private, max-age={CACHE_SECONDS}"
+    assert client.read("/session").headers["Cache-Control"] == f"private, max-age={CACHE_SECONDS}"
 
 
 def test_a_write_in_a_get_is_refused_and_costs_the_replica_no_connection(client: Client):

@@ -3,7 +3,8 @@
 A request for an operation that could be compiled is answered by that. Any other goes through Connexion's
 middleware. This is written as coroutines, yet with the body in memory nothing in it waits, so they are run by
 hand, without an event loop and without the thread pool of ten that Connexion's own bridge to Flask would
-add. What really suspends (async security handlers, Swagger UI's files) gets an event loop for that one request.
+add. What may really suspend (middleware of the app's own, Swagger UI's files) runs on an event loop, but for
+Flask: that has the calling thread to itself.
 """
 
 import re
@@ -11,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 import connexion
+from connexion.context import _receive
 from connexion.middleware.exceptions import ExceptionMiddleware
 from connexion.middleware.routing import RoutingMiddleware
 from connexion.middleware.server_error import ServerErrorMiddleware
@@ -19,12 +21,14 @@ from starlette.formparsers import MultiPartParser
 from swagger_server.serving import translate
 from swagger_server.serving.compiling import compile_operations
 from swagger_server.serving.error_handlers import ErrorHandlers, on_this_thread
-from swagger_server.serving.exchange import Exchange
+from swagger_server.serving.event_loop import on_callers_thread, run_on_event_loop
+from swagger_server.serving.exchange import Exchange, WholeBody
 from swagger_server.serving.flask_side import as_response
 from swagger_server.serving.large_bodies import Wants, spooled_operations
 from swagger_server.serving.messages import Request, Response
 from swagger_server.serving.operation import Operation
-from swagger_server.serving.stepping import run_now, run_on_event_loop
+from swagger_server.serving.security_functions import on_the_requests_thread
+from swagger_server.serving.stepping import run_now
 from swagger_server.serving.suspending import suspending_paths
 from swagger_server.serving.translate import Scope
 
@@ -70,8 +74,9 @@ class ConnexionHandler:
         middleware = app.middleware
         self._retry = retry
         self._errors = _take_error_handlers(middleware, raise_errors)
-        self._suspends = suspending_paths(middleware.apis)
-        built, stack = middleware._build_middleware_stack()
+        self._suspends = suspending_paths(middleware)
+        with on_the_requests_thread():
+            built, stack = middleware._build_middleware_stack()
         _mount_every_path(stack)
         self._operations = compile_operations(app, stack)
         middleware.app.asgi_app = _FlaskEnd(middleware.app.asgi_app.app, retry)
@@ -175,7 +180,10 @@ class _FlaskEnd:
             return
         exchange = Exchange.of(scope)
         request, spool = exchange.request, exchange.request.spool
-        body = await _read(receive) if spool is None else b""
+        body = b""
+        if spool is None:
+            body = await _read(receive)
+            _receive.set(WholeBody(body))  # for controllers that read it by Connexion's request
 
         def call() -> Response:
             environ = {**request.environ, "asgi.scope": scope}
@@ -185,7 +193,7 @@ class _FlaskEnd:
                 spool.rewind()
             return as_response(self.app, environ)
 
-        response = _until_done(call, request, self._retry)
+        response = await on_callers_thread(lambda: _until_done(call, request, self._retry))
         start = {"type": "http.response.start", "status": response.status}
         await send({**start, "headers": response.headers.raw()})
         # Whole answers travel through the middleware (which may check them); streams go around it.

@@ -1,6 +1,5 @@
 """What a Connexion app answers to an exception: its error handlers, and Connexion's own for the rest."""
 
-import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,9 +8,10 @@ from connexion.lifecycle import ConnexionRequest, ConnexionResponse
 from connexion.middleware.exceptions import ExceptionMiddleware
 from starlette.exceptions import HTTPException
 
+from swagger_server.serving.event_loop import finish, on_callers_thread
 from swagger_server.serving.exchange import Exchange
 from swagger_server.serving.messages import Request, Response
-from swagger_server.serving.stepping import run_now, run_on_event_loop
+from swagger_server.serving.stepping import run_now
 from swagger_server.serving.translate import Scope
 
 ErrorHandler = Callable[[ConnexionRequest, Exception], Any]
@@ -21,17 +21,15 @@ class ErrorHandlers:
     """Connexion's middleware for exceptions, apart from the stack and on the calling thread."""
 
     def __init__(self, registered: Iterable[tuple[Any, ErrorHandler]]) -> None:
-        handlers = dict(registered)
         self._middleware = ExceptionMiddleware(_raise_error)
-        for kind, handler in on_this_thread(handlers.items()):
+        for kind, handler in on_this_thread(registered):
             self._middleware.add_exception_handler(kind, handler)
-        self._run = run_on_event_loop if any(map(inspect.iscoroutinefunction, handlers.values())) else run_now
 
     def answer(self, request: Request, error: Exception) -> Response:
         """The answer to a request that raised `error`; raises what an error handler raises."""
         exchange = Exchange(request)
         exchange.error = error
-        self._run(exchange.run(self._middleware))
+        run_now(exchange.run(self._middleware))
         return exchange.response()
 
 
@@ -44,7 +42,7 @@ async def _raise_error(scope: Scope, _receive: Any, _send: Any) -> None:
 def on_this_thread(registered: Iterable[tuple[Any, ErrorHandler]]) -> list[tuple[Any, ErrorHandler]]:
     """An app's error handlers, and Connexion's own for what the app leaves to it, all as coroutines.
 
-    A synchronous one Connexion would hand to another thread.
+    A synchronous one Connexion would hand to another thread; an asynchronous one gets an event loop.
     """
     handlers = {**_CONNEXION_ERROR_HANDLERS, **dict(registered)}
     return [(kind, _as_coroutine(handler)) for kind, handler in handlers.items()]
@@ -58,10 +56,7 @@ _CONNEXION_ERROR_HANDLERS: dict[Any, ErrorHandler] = {
 
 
 def _as_coroutine(handler: ErrorHandler) -> ErrorHandler:
-    if inspect.iscoroutinefunction(handler):
-        return handler
-
     async def call(request: ConnexionRequest, exc: Exception) -> ConnexionResponse:
-        return handler(request, exc)
+        return await finish(await on_callers_thread(lambda: handler(request, exc)))
 
     return call

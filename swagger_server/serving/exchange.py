@@ -14,6 +14,22 @@ _PIECE = 262_144
 """Bytes of a file that are given at a time."""
 
 
+class WholeBody:
+    """ASGI's receive of a request whose body is there."""
+
+    __slots__ = ("_body", "_given")
+
+    def __init__(self, body: bytes = b"") -> None:
+        self._body = body
+        self._given = False
+
+    async def __call__(self) -> MutableMapping[str, Any]:
+        if self._given:
+            return {"type": "http.disconnect"}
+        self._given = True
+        return {"type": "http.request", "body": self._body, "more_body": False}
+
+
 class Exchange:
     """Gives an application the request, whose body has come, and keeps what it answers."""
 

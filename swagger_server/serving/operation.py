@@ -4,7 +4,7 @@ Owns the order of the steps: security, parameters, body, and then the controller
 """
 
 import functools
-from collections.abc import Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from werkzeug.routing import Rule
 from werkzeug.sansio.response import Response as FlaskResponse
 
 from swagger_server.serving.body import JsonBody, SpooledBody
-from swagger_server.serving.exchange import Exchange
+from swagger_server.serving.exchange import Exchange, WholeBody
 from swagger_server.serving.flask_side import FlaskSide
 from swagger_server.serving.messages import Request, Response
 from swagger_server.serving.parameters import Parameters
@@ -83,7 +83,7 @@ class Operation:
         scope = request.scope
         _context.set(scope["extensions"].get("connexion_context", {}))
         _operation.set(self.described)
-        _receive.set(_NoBody() if self.body is None else Exchange(request).receive)
+        _receive.set(WholeBody() if self.body is None else Exchange(request).receive)
         _scope.set(scope)
         return values
 
@@ -109,21 +109,6 @@ class Operation:
             dict(path_values),
             lambda: self.controller.call(dict(values), _context.get(), self.body),
         )
-
-
-class _NoBody:
-    """ASGI's receive of a request without a body."""
-
-    __slots__ = ("_given",)
-
-    def __init__(self) -> None:
-        self._given = False
-
-    async def __call__(self) -> MutableMapping[str, Any]:
-        if self._given:
-            return {"type": "http.disconnect"}
-        self._given = True
-        return {"type": "http.request", "body": b"", "more_body": False}
 
 
 def _environ_of(request: Request) -> Environ:

@@ -1,33 +1,24 @@
-"""Which requests need an event loop: told from the specs when the application is built."""
+"""Which requests need an event loop: told from the app and its specs when the application is built."""
 
-import asyncio
-import inspect
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
+import connexion
 from connexion.options import SwaggerUIConfig
-from connexion.utils import get_function_from_name
 
 from swagger_server.serving.translate import Scope
 
-_FUNCTION_KEYS = {
-    "x-basicInfoFunc": "BASICINFO_FUNC",
-    "x-bearerInfoFunc": "BEARERINFO_FUNC",
-    "x-apikeyInfoFunc": "APIKEYINFO_FUNC",
-    "x-tokenInfoFunc": "TOKENINFO_FUNC",
-    "x-scopeValidateFunc": "SCOPEVALIDATE_FUNC",
-}
-"""A security scheme's key for a function, and the variable Connexion takes it from otherwise."""
 
+def suspending_paths(middleware: connexion.ConnexionMiddleware) -> Callable[[Scope], bool]:
+    """A test for requests whose way through Connexion may really suspend.
 
-def suspending_paths(apis: Iterable[Any]) -> Callable[[Scope], bool]:
-    """A test for requests whose way through Connexion really suspends.
-
-    These are Swagger UI's files, which are read in a thread, and every path of an API that has an
-    asynchronous security function or asks a remote token-info address.
+    These are Swagger UI's files, which are read in a thread, every path of an API whose security handlers may wait,
+    and all paths of an app with middleware of its own.
     """
-    prefixes = tuple(prefix for api in apis for prefix in _prefixes(api))
+    if set(middleware.middlewares) - set(middleware.default_middlewares):
+        return lambda _scope: True
+    prefixes = tuple(prefix for api in middleware.apis for prefix in _prefixes(api))
 
     def suspends(scope: Scope) -> bool:
         path: str = scope["path"]
@@ -37,9 +28,9 @@ def suspending_paths(apis: Iterable[Any]) -> Callable[[Scope], bool]:
 
 
 def secures_asynchronously(api: Any) -> bool:
-    """Whether an API's security functions may wait: they are asynchronous, or ask another server."""
+    """Whether an API's security handlers may wait: they are the app's own, or ask another server."""
     schemes = api.specification.security_schemes or {}
-    return bool(api.kwargs.get("security_map")) or any(map(_is_asynchronous, schemes.values()))
+    return bool(api.kwargs.get("security_map")) or any(map(_asks_another_server, schemes.values()))
 
 
 def _prefixes(api: Any) -> list[str]:
@@ -50,14 +41,5 @@ def _prefixes(api: Any) -> list[str]:
     return [f"{base}{config.swagger_ui_path.rstrip('/')}"] if config.swagger_ui_available else []
 
 
-def _is_asynchronous(scheme: dict[str, Any]) -> bool:
-    if "x-tokenInfoUrl" in scheme or "TOKENINFO_URL" in os.environ:
-        return True
-    names = (scheme.get(key) or os.environ.get(variable) for key, variable in _FUNCTION_KEYS.items())
-    return any(_is_coroutine_function(get_function_from_name(name)) for name in names if name)
-
-
-def _is_coroutine_function(function: Any) -> bool:
-    return inspect.iscoroutinefunction(function) or asyncio.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004
-    )
+def _asks_another_server(scheme: dict[str, Any]) -> bool:
+    return "x-tokenInfoUrl" in scheme or "TOKENINFO_URL" in os.environ

@@ -19,6 +19,7 @@ from connexion.security import ApiKeySecurityHandler
 from connexion.uri_parsing import AlwaysMultiURIParser, FirstValueURIParser
 from connexion.validators import DefaultsJSONRequestBodyValidator, ParameterValidator
 from starlette.exceptions import HTTPException
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.serving.calls.making import get, send_form, send_json
@@ -26,6 +27,7 @@ from tests.serving.conftest import sides_of
 from tests.serving.gallery import HERE
 from tests.serving.gallery.record import note
 from tests.serving.sides import Call
+from tests.serving.waiting.functions import caller
 
 ANY = {"responses": {"200": {"description": "any", "content": {"application/json": {"schema": {}}}}}}
 CONTROLLERS = "tests.serving.gallery.controllers"
@@ -421,6 +423,95 @@ def wsgi_middleware():
     app.add_wsgi_middleware(WsgiStamp, word="inner")
     app.add_wsgi_middleware(WsgiStamp, word="outer")
     return app
+
+
+# What waits for an event loop
+
+WAITING = "tests.serving.waiting.functions"
+WAITERS = ("synchronous", "with_a_loop", "asynchronous")
+
+
+def _waiting(check: str = "check", /, **options: Any) -> connexion.FlaskApp:
+    """An app with controllers of all kinds, which anybody may ask who has a key to the taste of `check`."""
+    key = {"type": "apiKey", "in": "header", "name": "X-Key", "x-apikeyInfoFunc": f"{WAITING}.{check}"}
+    paths: dict[str, Any] = {
+        f"/{name}": {"get": operation(f"{WAITING}.{name}", security=[{"key": []}, {}])} for name in WAITERS
+    }
+    paths["/reads"] = {"post": operation(f"{WAITING}.reads", requestBody=json_body(type="object"))}
+    paths["/text/{text}"] = {"get": TEXT}
+    return app_of(spec(paths, components={"securitySchemes": {"key": key}}), **options)
+
+
+WAITING_CALLS = (
+    *(get(f"/{name}", **key) for name in WAITERS for key in ({}, {"X_Key": "ada"}, {"X_Key": "wrong"})),
+    get("/asynchronous", "HEAD"),
+    send_json("/reads", {"a": 1}),
+    send_json("/reads", []),
+    get("/text/abcdef"),
+    get("/nowhere"),
+)
+
+for _check in ("check", "decorated_check", "returns_a_coroutine", "object_check"):
+    SETUPS[f"security function {_check}"] = Setup(lambda check=_check: _waiting(check), WAITING_CALLS)
+
+
+async def _mark(request: Any, call_next: Any) -> Any:
+    await asyncio.sleep(0)
+    caller.set("set by the middleware")
+    note("mark", path=request.url.path)
+    answer = await call_next(request)
+    answer.headers["X-Mark"] = "marked"
+    return answer
+
+
+class Waits:
+    """Waits before and after."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0)
+        caller.set("set by the middleware")
+        await self.app(scope, receive, send)
+        await asyncio.sleep(0)
+
+
+def _with_waiting(middleware: Any, position: MiddlewarePosition, **options: Any) -> connexion.FlaskApp:
+    app = _waiting()
+    app.add_middleware(middleware, position, **options)
+    app.add_error_handler(404, _told("404"))
+    return app
+
+
+for _position in (MiddlewarePosition.BEFORE_EXCEPTION, MiddlewarePosition.BEFORE_CONTEXT):
+    SETUPS[f"middleware that waits {_position.name}"] = Setup(
+        lambda position=_position: _with_waiting(Waits, position), WAITING_CALLS
+    )
+
+
+@setup(*WAITING_CALLS)
+def middleware_of_starlettes():
+    return _with_waiting(BaseHTTPMiddleware, MiddlewarePosition.BEFORE_EXCEPTION, dispatch=_mark)
+
+
+async def _answers_late(request: ConnexionRequest, exc: Exception) -> ConnexionResponse:
+    await asyncio.sleep(0)
+    note("answers late", exc=type(exc), path=request.url.path)
+    return ConnexionResponse(getattr(exc, "status_code", 500), content_type="text/plain", body="late")
+
+
+@setup(*WAITING_CALLS, *SMALL_CALLS)
+def error_handlers_that_wait():
+    app = _waiting(validate_responses=True)
+    app.add_error_handler(404, _answers_late)
+    app.add_error_handler(connexion.exceptions.BadRequestProblem, lambda *what: _answers_late(*what))
+    return app
+
+
+@setup(*WAITING_CALLS)
+def validated_answers_of_what_waits():
+    return _waiting(validate_responses=True)
 
 
 # Error handlers

@@ -58,7 +58,7 @@ class Application:
     wait for a thread (it must not block), `apart` are those that have two threads of their own, so that they are
     answered while all others are taken. `on_start` and `on_stop` run once in each worker process:
     by the lifespan events of ASGI servers, or by `start()` and `stop()`, which whoever loads the
-    application under WSGI calls.
+    application under WSGI calls. So do the handler's own `start` and `stop`, if it has any.
     """
 
     def __init__(
@@ -105,12 +105,19 @@ class Application:
         )
 
     def start(self) -> None:
-        """Make this process ready for requests; raises what `on_start` raises."""
+        """Make this process ready for requests; raises what `on_start` and the handler's own start raise."""
         self._on_start()
+        self._tell_handler("start")
 
     def stop(self) -> None:
         """Give back what `start` took. Requests under way should have ended."""
-        self._on_stop()
+        try:
+            self._tell_handler("stop")
+        finally:
+            self._on_stop()
+
+    def _tell_handler(self, event: str) -> None:
+        getattr(self.handler, event, lambda: None)()
 
     # WSGI
 

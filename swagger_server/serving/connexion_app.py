@@ -25,6 +25,7 @@ from swagger_server.serving.event_loop import on_callers_thread, run_on_event_lo
 from swagger_server.serving.exchange import Exchange, WholeBody
 from swagger_server.serving.flask_side import as_response
 from swagger_server.serving.large_bodies import Wants, spooled_operations
+from swagger_server.serving.lifespan import Lifespan
 from swagger_server.serving.messages import Request, Response
 from swagger_server.serving.operation import Operation
 from swagger_server.serving.security_functions import on_the_requests_thread
@@ -83,6 +84,15 @@ class ConnexionHandler:
         middleware.app, middleware.middleware_stack = built, stack
         self._middleware = middleware
         self._flask_app = app.app
+        self._lifespan = Lifespan(middleware)
+
+    def start(self) -> None:
+        """Enter the app's lifespan; swagger_server.serving.lifespan.LifespanFailed where that fails."""
+        self._lifespan.start()
+
+    def stop(self) -> None:
+        """Leave it; raises the same."""
+        self._lifespan.stop()
 
     @property
     def spools(self) -> Wants | None:
@@ -118,6 +128,8 @@ class ConnexionHandler:
     def _find(self, request: Request) -> tuple[Operation, dict[str, Any]] | None:
         request.scope["app"] = self._middleware
         request.app = self._flask_app
+        if self._lifespan.state:
+            request.scope["state"] = dict(self._lifespan.state)
         return self._operations.find(request.method, request.path_in_app)
 
     def _pass_through(self, request: Request) -> Response:

@@ -84,3 +84,14 @@ def whose_loop():
 async def whose_loop_asynchronously():
     await asyncio.sleep(0)
     return {"loop": loop.get(), "caller": caller.get()}
+
+
+def kept():
+    state = connexion.request.scope["state"]
+    seen = [key for key in state if key != "client"]
+    state["left"] = "for nobody else"
+    return {"runs": connexion.request.state.client.is_running(), "seen": seen}
+
+
+async def kept_asynchronously():
+    return kept()

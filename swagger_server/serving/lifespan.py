@@ -1,0 +1,62 @@
+"""What an ASGI application does when its worker starts and stops, told by the lifespan events of ASGI.
+
+Owns the one task, on the process's event loop, that this is from its beginning to its end.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from swagger_server.serving.event_loop import run_on_event_loop
+
+
+class LifespanFailed(Exception):
+    """The application could not start, or not stop; its text is what the application says of it."""
+
+
+class Lifespan:
+    """The lifespan of `app`, which may know of none."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self._app = app
+        self._task: asyncio.Task[None] | None = None
+        self.state: dict[str, Any] = {}
+        """What the application keeps for its requests, each of which has a copy."""
+
+    def start(self) -> None:
+        """Have the application start, and wait for that; LifespanFailed where it says that it could not."""
+        run_on_event_loop(self._start())
+
+    def stop(self) -> None:
+        """Have it stop, and wait for that, if it has started; LifespanFailed where it says that it could not."""
+        run_on_event_loop(self._stop())
+
+    async def _start(self) -> None:
+        self._asked: asyncio.Queue[str] = asyncio.Queue()
+        self._said: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
+        self._task = asyncio.create_task(self._run(scope))
+        await self._ask("startup")
+
+    async def _stop(self) -> None:
+        if self._task is not None and not self._task.done():
+            await self._ask("shutdown")
+            await self._task
+        self._task = None
+
+    async def _run(self, scope: Mapping[str, Any]) -> None:
+        try:
+            await self._app(scope, self._receive, self._said.put)
+        except Exception as exc:
+            await self._said.put({"type": "failed", "message": str(exc)})
+        else:
+            await self._said.put({"type": "ended"})
+
+    async def _receive(self) -> Mapping[str, Any]:
+        return {"type": f"lifespan.{await self._asked.get()}"}
+
+    async def _ask(self, what: str) -> None:
+        await self._asked.put(what)
+        answer = await self._said.get()
+        if answer["type"].endswith("failed"):
+            raise LifespanFailed(answer.get("message", ""))

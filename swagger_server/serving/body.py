@@ -126,11 +126,12 @@ def _depth_of(validator: Any) -> int | None:
 
 
 def _is_all_json(operation: OpenAPIOperation, validators: Mapping[str, Any]) -> bool:
-    """Whether the body is JSON by whatever name it comes, and checked alike."""
+    """Whether the body is JSON by whatever name it comes, and checked alike, by some validator."""
     kinds = operation.consumes
     return bool(kinds) and all(
         is_json_mimetype(kind)
-        and validators[kind] is validators[kinds[0]]
+        and validators.get(kind) is not None
+        and validators.get(kind) is validators.get(kinds[0])
         and _definition(operation, kind).get("schema") == _definition(operation, kinds[0]).get("schema")
         for kind in kinds
     )

@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.serving.calls.making import get, send_form, send_json
+from tests.serving.calls.making import get, send, send_form, send_json
 from tests.serving.conftest import sides_of
 from tests.serving.gallery import HERE
 from tests.serving.gallery.record import note
@@ -247,6 +247,31 @@ def own_security_handler():
 )
 def defaults_filled_in():
     return app_of(validator_map={"body": {"application/json": DefaultsJSONRequestBodyValidator}})
+
+
+MERGED = "application/merge-patch+json"
+NO_VALIDATOR_CALLS = (
+    send_json("/person", {"name": "Ada"}),
+    send_json("/person", []),
+    send("/person", b'{"name": "Ada"}', MERGED),
+    send("/person", b'{"name": "Ada"}', "application/json; charset=utf-8"),
+    send("/person", b"", None),
+)
+
+
+def _person_by_name(kind: str) -> dict[str, Any]:
+    return spec({"/person": {"post": {**PERSON, "requestBody": {"content": {kind: {"schema": {}}}}}}})
+
+
+@setup(*NO_VALIDATOR_CALLS)
+def body_without_a_validator():
+    only_json = {"application/json": DefaultsJSONRequestBodyValidator}
+    return app_of(_person_by_name(MERGED), validator_map={"body": only_json})
+
+
+@setup(*NO_VALIDATOR_CALLS)
+def body_whose_name_has_a_charset():
+    return app_of(_person_by_name("application/json; charset=utf-8"))
 
 
 class NoLongNumbers(ParameterValidator):

@@ -30,7 +30,7 @@ from swagger_server.serving.messages import Request, Response
 from swagger_server.serving.operation import Operation
 from swagger_server.serving.security_functions import on_the_requests_thread
 from swagger_server.serving.stepping import run_now
-from swagger_server.serving.suspending import suspending_paths
+from swagger_server.serving.suspending import has_own_middleware, suspending_paths
 from swagger_server.serving.translate import Scope
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -80,7 +80,9 @@ class ConnexionHandler:
             built, stack = middleware._build_middleware_stack()
         _mount_every_path(stack)
         self._operations = compile_operations(app, stack)
-        middleware.app.asgi_app = _FlaskEnd(middleware.app.asgi_app.app, retry)
+        middleware.app.asgi_app = _FlaskEnd(
+            middleware.app.asgi_app.app, retry, has_own_middleware(middleware)
+        )
         middleware.app, middleware.middleware_stack = built, stack
         self._middleware = middleware
         self._flask_app = app.app
@@ -181,11 +183,15 @@ def _until_done(run: Callable[[], Response], request: Request, retry: Retry) -> 
 
 
 class _FlaskEnd:
-    """The end of the stack: calls the Flask app (`app`) in place, with the body already read."""
+    """The end of the stack: calls the Flask app (`app`) in place, with the body already read.
 
-    def __init__(self, app: WsgiApp, retry: Retry) -> None:
+    `has_others`: whether there is more in the stack than Connexion's own middleware.
+    """
+
+    def __init__(self, app: WsgiApp, retry: Retry, has_others: bool) -> None:
         self.app = app
         self._retry = retry
+        self._has_others = has_others
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -207,11 +213,30 @@ class _FlaskEnd:
 
         response = await on_callers_thread(lambda: _until_done(call, request, self._retry))
         start = {"type": "http.response.start", "status": response.status}
-        await send({**start, "headers": response.headers.raw()})
-        # Whole answers travel through the middleware (which may check them); streams go around it.
-        if response.whole is None:
+        try:
+            await send({**start, "headers": response.headers.raw()})
+        except Exception:
+            await on_callers_thread(response.close)  # nobody will see it
+            raise
+        whole = response.whole
+        if whole is None and not exchange.started and self._ends(response):
+            # Somebody on the way keeps it back until he has seen the body: to check it, say.
+            whole = await on_callers_thread(lambda: _all_of(response))
+        elif whole is None:
+            # Other streams go around the middleware.
             exchange.flask_body, exchange.close = response.body, response.close
-        await send({"type": "http.response.body", "body": response.whole or b""})
+        await send({"type": "http.response.body", "body": whole or b""})
+
+    def _ends(self, response: Response) -> bool:
+        """Whether Connexion's own middleware would wait for the end, too, or it is known to come."""
+        return not self._has_others or response.header("content-length") is not None
+
+
+def _all_of(response: Response) -> bytes:
+    try:
+        return b"".join(response.body)
+    finally:
+        response.close()
 
 
 async def _read(receive: Receive) -> bytes:

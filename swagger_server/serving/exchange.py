@@ -43,6 +43,7 @@ class Exchange:
         "error",
         "flask_body",
         "request",
+        "started",
     )
 
     def __init__(self, request: Request) -> None:
@@ -51,6 +52,8 @@ class Exchange:
         """What Flask streams, around the application."""
         self.close: Callable[[], None] = lambda: None
         self.error: Exception | None = None
+        self.started = False
+        """Whether the beginning of the answer has come."""
         self._status = 500
         self._headers: list[tuple[str, str]] = []
         self._sent: list[bytes] = []
@@ -90,6 +93,7 @@ class Exchange:
     async def send(self, message: MutableMapping[str, Any]) -> None:
         """ASGI's send."""
         if message["type"] == "http.response.start":
+            self.started = True
             self._status = message["status"]
             self._headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in message["headers"]]
         else:

@@ -16,7 +16,7 @@ def suspending_paths(middleware: connexion.ConnexionMiddleware) -> Callable[[Sco
     These are Swagger UI's files, which are read in a thread, every path of an API whose security handlers may wait,
     and all paths of an app with middleware of its own.
     """
-    if set(middleware.middlewares) - set(middleware.default_middlewares):
+    if has_own_middleware(middleware):
         return lambda _scope: True
     prefixes = tuple(prefix for api in middleware.apis for prefix in _prefixes(api))
 
@@ -25,6 +25,11 @@ def suspending_paths(middleware: connexion.ConnexionMiddleware) -> Callable[[Sco
         return path[len(scope.get("root_path", "")) :].startswith(prefixes) if prefixes else False
 
     return suspends
+
+
+def has_own_middleware(middleware: connexion.ConnexionMiddleware) -> bool:
+    """Whether an app has more middleware than Connexion's own."""
+    return bool(set(middleware.middlewares) - set(middleware.default_middlewares))
 
 
 def secures_asynchronously(api: Any) -> bool:

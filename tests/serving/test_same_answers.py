@@ -35,25 +35,7 @@ CHUNKED = tuple(
     )
 )
 
-STREAMS_UNCHECKED = (
-    "what an answer streams goes unchecked, and a refused stream is neither held back nor closed"
-)
-
 TO_BE_MENDED = {
-    get(f"/strict/answer/{path}"): STREAMS_UNCHECKED
-    for path in (
-        "json/stream-closing",
-        "person/person-stream",
-        "person/stream-closing",
-        "text/int",
-        "text/float",
-        "text/bool",
-        "text/set",
-        "text/non-str-keys",
-        "vendor/stream-closing",
-        "bytes/stream-closing",
-    )
-} | {
     get(
         f"/gallery/answer/{path}"
     ): "Flask is told of an exception that comes up after its contexts have ended"

@@ -539,6 +539,57 @@ def validated_answers_of_what_waits():
     return _waiting(validate_responses=True)
 
 
+# What is checked before it is sent
+
+
+def _measured(text: str) -> Any:
+    def answer() -> flask.Response:
+        return flask.Response(text, content_type="application/json")
+
+    return answer
+
+
+def _streamed(text: str) -> Any:
+    def answer() -> flask.Response:
+        def pieces() -> Any:
+            note("begins")
+            yield text[:9]
+            yield text[9:]
+
+        answered = flask.Response(pieces(), content_type="application/json")
+        answered.call_on_close(lambda: note("closed"))
+        return answered
+
+    return answer
+
+
+_NAME, _NO_NAME = '{"name": "Ada"}', '{"name": 5}'
+large_name, large_no_name = (_measured(text + " " * 2_000_000) for text in (_NAME, _NO_NAME))
+streamed_name, streamed_no_name = _streamed(_NAME), _streamed(_NO_NAME)
+CHECKED = ("large_name", "large_no_name", "streamed_name", "streamed_no_name")
+
+
+def _checked(**options: Any) -> connexion.FlaskApp:
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}}
+    answers = {"200": {"description": "a name", "content": {"application/json": {"schema": schema}}}}
+    paths = {
+        f"/{name}": {"get": {"operationId": f"{__name__}.{name}", "responses": answers}} for name in CHECKED
+    }
+    return app_of(spec(paths), **options)
+
+
+@setup(*(get(f"/{name}") for name in CHECKED))
+def answers_checked_as_a_whole():
+    return _checked(validate_responses=True)
+
+
+@setup(*(get(f"/{name}") for name in CHECKED))
+def unchecked_answers_through_middleware():
+    app = _checked()
+    app.add_middleware(BaseHTTPMiddleware, MiddlewarePosition.BEFORE_EXCEPTION, dispatch=_mark)
+    return app
+
+
 # Error handlers
 
 

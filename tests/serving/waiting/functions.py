@@ -76,6 +76,10 @@ async def reads():
     return {"read": (await connexion.request.body()).decode()}
 
 
+async def reads_again(body):
+    return {"read": await connexion.request.json()}
+
+
 def whose_loop():
     asyncio.run(asyncio.sleep(0))
     return {"loop": loop.get(), "caller": caller.get()}

@@ -9,6 +9,7 @@ bodies, streams, clients that read slowly. Parsing and keeping connections are u
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -64,6 +65,17 @@ class Protocol(StoppingProtocol):
     _method = _version = b""
     """Of that head."""
 
+    _under_way: RequestResponseCycle | None = None
+    """The request that is answered; `cycle` is the last one that has come, which may wait for it."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        cycle = self._under_way
+        if cycle is not None and not cycle.response_complete:
+            # The base class tells the last request alone.
+            cycle.disconnected = True
+            cycle.message_event.set()
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return  # the last answer was the last one of this connection
@@ -108,6 +120,7 @@ class Protocol(StoppingProtocol):
         self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
 
     def end_with(self, cycle: RequestResponseCycle) -> None:
+        self._under_way = cycle
         super().end_with(cycle)
         if cycle.scope["method"] == "CONNECT":
             # Of what comes next nobody could tell whether it is a request.
@@ -341,6 +354,9 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # it has no types
         await server.serve(sockets=self.sockets)
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
+        if server.server_state.tasks:
+            # They had their time. asyncio would wait for them to end, and Python for their threads.
+            os._exit(0)
 
 
 def _limited_by(cfg: Any) -> type[Protocol]:

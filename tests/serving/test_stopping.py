@@ -116,3 +116,16 @@ def test_requests_of_clients_that_do_not_come_back_count_for_max_requests():
             with connected(service) as client:
                 use(client)
         wait_until(lambda: len(service.workers()) == 1 and service.workers() != first, 20, service.log)
+
+
+def test_a_stream_that_does_not_end_keeps_no_worker_from_ending():
+    """Where no signal ends the process."""
+    arguments = ("--max-requests", "5", "--graceful-timeout", "2", "--timeout", "60")
+    with served(*arguments) as service, connected(service) as stuck:
+        [pid] = service.workers()
+        stuck.sendall(request("/minute-stream"))
+        assert stuck.recv(65536).startswith(b"HTTP/1.1 200 ")
+        for _ in range(5):
+            with connected(service) as client:
+                use(client)
+        wait_until(lambda: has_died(pid), 20, service.log)

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.serving.worker_app import LARGE
-from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn
+from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn, wait_until
 
 PATHS = [
     "/",
@@ -241,9 +241,29 @@ def test_a_request_under_way_is_answered_before_the_worker_ends():
         assert service.wait() == 0
 
 
-def test_sigint_to_the_master_alone_ends_the_worker_at_once():
+def said(service: Gunicorn, path: str) -> str:
+    return requests.get(f"{service.url}{path}", timeout=20).text
+
+
+def test_a_client_that_goes_away_is_noticed_though_another_request_of_its_waits(service: Gunicorn):
+    with connected(service) as client:
+        client.sendall(request("/until-cancelled") + request("/next"))
+        said(service, "/")
+    wait_until(lambda: said(service, "/was-cancelled") == "True")
+
+
+@pytest.mark.parametrize("worker", [OWN_WORKER, "gthread"])
+def test_a_stream_whose_headers_cannot_be_sent_is_closed(worker: str):
+    with served(worker) as service:
+        answer = exchange(service, request("/unwritable-stream", "Connection: close"))
+        assert answer.startswith(b"HTTP/1.1 500 ")
+        wait_until(lambda: said(service, "/was-closed") == "True")
+
+
+@pytest.mark.parametrize("path", ["/minute", "/minute-stream"])
+def test_sigint_to_the_master_alone_ends_the_worker_at_once(path: str):
     with served(OWN_WORKER) as service, connected(service) as client:
-        client.sendall(request("/minute"))
+        client.sendall(request(path))
         requests.get(f"{service.url}/", timeout=20)
         service.send(signal.SIGINT)
         service.wait(15)  # gunicorn's own patience is 30 s

@@ -164,7 +164,9 @@ class Protocol(StoppingProtocol):
         return None
 
     def send_400_response(self, msg: str) -> None:
-        if self._refusal is None:
+        if self._answers_others():
+            self._end_after_those()
+        elif self._refusal is None:
             super().send_400_response(msg)
         else:
             self._refuse_head(self._refusal)
@@ -183,8 +185,25 @@ class Protocol(StoppingProtocol):
     def is_idle(self) -> bool:
         return not self._is_open and super().is_idle()
 
+    def _answers_others(self) -> bool:
+        """Whether a request is under way that came whole, before what is refused: its answer comes first."""
+        cycle = self._under_way
+        return cycle is not None and not cycle.more_body and not cycle.response_complete
+
+    def _end_after_those(self) -> None:
+        """Theirs are the last answers: one that tells of the refusal might be taken for one of them."""
+        if self.cycle.more_body:
+            self.pipeline.popleft()  # it came in part
+        last = self.pipeline[0][0] if self.pipeline else self._under_way
+        assert last is not None
+        last.keep_alive = False
+        self._is_open = False
+        self.parser = cast(httptools.HttpRequestParser, _Deaf())
+
     def _refuse_rest(self) -> None:
-        if self._has_headers:
+        if self._answers_others():
+            self._end_after_those()
+        elif self._has_headers:
             self.transport.close()
         else:
             self._refuse_head(_TOO_LARGE)
@@ -204,6 +223,13 @@ class Protocol(StoppingProtocol):
     def send_by_asgi(self, cycle: RequestResponseCycle, send: Callable[..., Awaitable[None]]) -> None:
         """Have `send`, a coroutine function of ASGI's three arguments, answer the request."""
         super()._start_asgi_task(cycle, send)
+
+
+class _Deaf:
+    """In the place of a parser: what comes is for nobody."""
+
+    def feed_data(self, _data: Any) -> None:
+        """Nothing comes of it."""
 
 
 class _HeadTooLarge(Exception):

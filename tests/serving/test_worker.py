@@ -224,6 +224,28 @@ def test_nothing_is_a_request_after_connect(service: Gunicorn):
     assert b"hidden" not in answer
 
 
+@pytest.mark.parametrize(
+    "refused",
+    [
+        b"no request\r\n\r\n",
+        request("/", *[f"X-{number}: a" for number in range(150)]),
+        request("/body", "Transfer-Encoding: chunked", method="POST") + b"no chunk\r\n",
+        request("/body", "Transfer-Encoding: chunked", method="POST")
+        + b"0\r\n"
+        + b"X-A: %s\r\n" % (b"a" * 33_000) * 2,
+    ],
+)
+def test_what_is_refused_takes_no_answer_from_those_before_it(service: Gunicorn, refused: bytes):
+    long = request("/body", "Content-Length: 4", method="POST") + b"body and more than said"
+    assert exchange(service, long).endswith(b"\r\n\r\nbody")
+    with connected(service) as client:
+        send_in_turns(service, client, request("/second") + request("/third"), refused, request("/hidden"))
+        answer = all_of(client)
+    assert re.findall(rb"(?:GET|POST) /\w+?(?=HTTP|$)", answer) == [b"GET /second", b"GET /third"]
+    assert answer.count(b"HTTP/1.1 ") == answer.count(b"HTTP/1.1 200 OK\r\n") == 2
+    assert answer.count(b"\r\nconnection: close\r\n") == 1
+
+
 def test_many_requests_that_wait_for_no_thread_are_answered_in_their_order(service: Gunicorn):
     lives = request("/live") * 2000
     answer = exchange(service, request("/second"), lives, request("/last", "Connection: close"))

@@ -282,6 +282,19 @@ def test_a_stream_whose_headers_cannot_be_sent_is_closed(worker: str):
         wait_until(lambda: said(service, "/was-closed") == "True")
 
 
+@pytest.mark.parametrize("worker", [OWN_WORKER, "asgi"])
+def test_a_request_that_exits_ends_itself_alone(worker: str):
+    with served(worker) as service:
+        workers = service.workers()
+        with connected(service) as client:
+            client.sendall(request("/second", "Connection: close"))
+            for path in ("/exit", "/exit-in-stream", "/exit-at-close"):
+                exchange(service, request(path, "Connection: close"))
+            assert b"GET /second" in all_of(client)
+        assert service.workers() == workers
+        assert service.log().count("SystemExit: 3") >= 3
+
+
 @pytest.mark.parametrize("path", ["/minute", "/minute-stream"])
 def test_sigint_to_the_master_alone_ends_the_worker_at_once(path: str):
     with served(OWN_WORKER) as service, connected(service) as client:

@@ -1,5 +1,6 @@
 """An application without Flask or Connexion, for the tests of the worker: what it answers is in the path."""
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -34,6 +35,12 @@ def handler(request: Request) -> Response:
             return Response(200, TEXT, _pieces_of_a_minute())
         case "/unwritable-stream":
             return Response(200, [*TEXT, ("X-Value", "\u0142")], iter([b"one"]), _closed.set)
+        case "/exit":
+            sys.exit(3)
+        case "/exit-in-stream":
+            return Response(200, TEXT, _exiting())
+        case "/exit-at-close":
+            return Response(200, TEXT, iter([b"one"]), lambda: sys.exit(3))
         case "/until-cancelled":
             while not request.cancellation.is_cancelled:
                 time.sleep(0.01)
@@ -62,6 +69,11 @@ _cancelled = threading.Event()
 def _pieces_of_a_minute() -> Iterator[bytes]:
     yield b"one"
     time.sleep(60)
+
+
+def _exiting() -> Iterator[bytes]:
+    yield b"one"
+    sys.exit(3)
 
 
 def _whole(body: bytes) -> Response:

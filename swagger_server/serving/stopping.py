@@ -26,8 +26,9 @@ LINGER = 2.0
 """Seconds that a stopping worker waits for a request on a connection; as long as gunicorn's own workers do."""
 
 SILENCE = 60.0
-"""Seconds between two looks at the connections: one whose client has brought no request a step further by the second
-look is closed. Others may need its descriptor, and the client may long be gone without a word."""
+"""Seconds between two looks at the connections, or gunicorn's keep-alive where that is longer. One whose client has
+brought no request a step further by the second look is closed: others may need its descriptor, and the client may long
+be gone without a word."""
 
 _NOTIFY = 1.0
 """Seconds between two signs of life to gunicorn's master."""
@@ -68,7 +69,8 @@ class StoppingServer(Server):
         """Called ten times a second."""
         now = monotonic()
         if now >= self._next_look:
-            self._next_look = now + SILENCE
+            # Nobody who has not begun yet is to have less time than who may come back.
+            self._next_look = now + max(SILENCE, self.config.timeout_keep_alive)
             for connection in list(self._state.connections):
                 cast(StoppingProtocol, connection).close_if_silent()
         return await super().on_tick(counter)

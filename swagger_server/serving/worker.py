@@ -187,10 +187,8 @@ class Protocol(StoppingProtocol):
 
     def steps(self) -> int | None:
         cycle = self._under_way
-        is_answered = cycle is None or cycle.response_complete
-        if self.timeout_keep_alive_task is not None or self.flow.read_paused:
-            return None
-        return self._steps if is_answered or (cycle and cycle.more_body) else None
+        is_waited_for = cycle is None or cycle.response_complete or cycle.more_body
+        return self._steps if is_waited_for and not self.flow.read_paused else None
 
     def _answers_others(self) -> bool:
         """Whether a request is under way that came whole, before what is refused: its answer comes first."""

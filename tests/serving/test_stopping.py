@@ -102,27 +102,24 @@ def test_connection_of_an_idle_client_ends_with_its_keep_alive():
 
 
 def test_who_does_not_go_on_with_a_request_is_not_waited_for():
-    worker = ("-k", "tests.serving.impatient_worker.Worker", "-c", "/dev/null", "--keep-alive", "60")
+    worker = ("-k", "tests.serving.impatient_worker.Worker", "-c", "/dev/null", "--keep-alive", "1")
     with (
         start_gunicorn(*worker, app="tests.serving.worker_app") as service,
         connected(service) as fresh,
         connected(service) as head,
         connected(service) as body,
         connected(service) as used,
-        connected(service) as kept,
+        connected(service) as waiting,
     ):
-        use(kept)
+        waiting.sendall(request("/seconds", "Connection: close"))
         use(used)
         used.sendall(b"\r\n")
         head.sendall(request("/half")[:-2])
         body.sendall(request("/posted", "Content-Length: 10", method="POST") + b"half")
         for silent in (fresh, head, body, used):
             assert all_of(silent) == b""
-        # The service is waited for, or has another patience with those who may come back.
-        with connected(service) as waiting:
-            waiting.sendall(request("/second", "Connection: close"))
-            assert all_of(waiting).endswith(b"GET /second")
-        use(kept)
+        # Here the client waits.
+        assert all_of(waiting).endswith(b"GET /seconds")
 
 
 def test_without_keep_alive_the_answer_says_that_the_connection_ends():

@@ -57,6 +57,8 @@ def handler(request: Request) -> Response:
             return Response(200, [*TEXT, ("Content-Length", "7"), ("Connection", "close")], [b"closing"])
         case "/second":
             time.sleep(1)
+        case "/seconds":
+            time.sleep(4)
         case "/minute":
             time.sleep(60)
     return _whole(f"{request.method} {request.path}".encode())

@@ -126,7 +126,11 @@ class Application:
         response = self.answer(self._read_wsgi(environ))
         if response.whole is not None:
             under_way.current.set(None)  # the thread goes on to other requests in this context
-        start_response(status_line(response.status), list(response.headers))
+        try:
+            start_response(status_line(response.status), list(response.headers))
+        except BaseException:
+            _Body(response).close()  # the server has not got it, and has nothing to close
+            raise
         if response.whole is not None:
             return _Body(response)
         return _Body(response, self._stalls.begin(environ.get("gunicorn.socket")))
@@ -313,24 +317,21 @@ class Application:
 
     async def send(self, response: Response, job: RequestJob[Any], send: Send) -> None:
         """Send a response, whole or piece by piece, and close it."""
-        start = {"type": "http.response.start", "status": response.status, "headers": response.headers.raw()}
         whole = response.whole
         if whole is None:
             stream = Stream(response, job.context, self._threads_for_streams)
             with self._stalls.over(transport_of(job.receive, send)):
-                await self._send_stream(start, stream, job.client, send)
+                await self._send_stream(response, stream, job.client, send)
             return
         try:
-            await send(start)
+            await send(_start_of(response))
             await send({"type": "http.response.body", "body": whole})
         finally:
             job.close(response)
 
-    async def _send_stream(
-        self, start: Mapping[str, Any], stream: Stream, client: Client, send: Send
-    ) -> None:
+    async def _send_stream(self, response: Response, stream: Stream, client: Client, send: Send) -> None:
         try:
-            await send(start)
+            await send(_start_of(response))
             with client.may_be_gone():
                 await self._send_pieces(stream, client, send)
         finally:
@@ -364,6 +365,11 @@ class Application:
                 await threads.finish()
         await loop.run_in_executor(None, self.stop)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _start_of(response: Response) -> Mapping[str, Any]:
+    """ASGI's message; UnicodeEncodeError for a header that has a character which is in none."""
+    return {"type": "http.response.start", "status": response.status, "headers": response.headers.raw()}
 
 
 def _run_if_wanted(job: RequestJob[Any]) -> None:

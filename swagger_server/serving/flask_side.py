@@ -126,6 +126,17 @@ def _tell(signal: Signal, app: Flask, **values: Any) -> None:
         signal.send(app, _async_wrapper=app.ensure_sync, **values)
 
 
+def _call_all(functions: Iterable[Callable[[Any], Any]], exc: BaseException | None) -> None:
+    """Call teardown functions; one that raises does not keep those after it from giving back what they hold."""
+    remaining = iter(functions)
+    try:
+        for function in remaining:
+            function(exc)
+    except BaseException:
+        _call_all(remaining, exc)
+        raise
+
+
 class _AppContext(AppContext):
     """Flask's app context of a request, for an app without a SERVER_NAME."""
 
@@ -143,8 +154,7 @@ class _AppContext(AppContext):
     def end(self, teardown: Iterable[Callable[[Any], Any]], exc: BaseException | None) -> None:
         """As `pop`, with the functions that are to be called already found."""
         try:
-            for function in teardown:
-                function(exc)
+            _call_all(teardown, exc)
             _tell(appcontext_tearing_down, self.app, exc=exc)
         finally:
             _cv_app.reset(self._cv_tokens.pop())
@@ -226,8 +236,7 @@ class _RoutedContext(RequestContext):
             super().pop(exc)
             return
         try:
-            for function in self._hooks.teardown:
-                function(exc)
+            _call_all(self._hooks.teardown, exc)
             _tell(request_tearing_down, self.app, exc=exc)
             if self._request is not None:
                 self._request.close()

@@ -13,6 +13,7 @@ import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Any, cast
 
 from uvicorn.config import Config
@@ -23,6 +24,11 @@ log = logging.getLogger(__name__)
 
 LINGER = 2.0
 """Seconds that a stopping worker waits for a request on a connection; as long as gunicorn's own workers do."""
+
+SILENCE = 60.0
+"""Seconds between two looks at the connections, or gunicorn's keep-alive where that is longer. One whose client has
+brought no request a step further by the second look is closed: others may need its descriptor, and the client may long
+be gone without a word."""
 
 _NOTIFY = 1.0
 """Seconds between two signs of life to gunicorn's master."""
@@ -57,6 +63,17 @@ class StoppingServer(Server):
         self._last_part = min(1.0, graceful * 0.125)
         self._notify = notify
         self._owns_port = owns_port
+        self._next_look = 0.0
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second."""
+        now = monotonic()
+        if now >= self._next_look:
+            # Nobody who has not begun yet is to have less time than who may come back.
+            self._next_look = now + max(SILENCE, self.config.timeout_keep_alive)
+            for connection in list(self._state.connections):
+                cast(StoppingProtocol, connection).close_if_silent()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, let clients end what they are doing, and have the application stop."""
@@ -113,6 +130,8 @@ class StoppingServer(Server):
 class StoppingProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 on one connection of such a server."""
 
+    _steps_seen: int | None = None
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class
         super().connection_made(transport)
         if self._is_stopping():
@@ -146,6 +165,17 @@ class StoppingProtocol(HttpToolsProtocol):
     def is_idle(self) -> bool:
         """Whether nothing of a request has come that is not answered."""
         return self.cycle is None or self.cycle.response_complete
+
+    def steps(self) -> int | None:
+        """How far the client has come that is waited for; None while it is not."""
+        return None
+
+    def close_if_silent(self) -> None:
+        """Close the connection if its client has come no further since this was last called."""
+        steps = self.steps()
+        if steps is not None and steps == self._steps_seen and not _has_input(self.transport):
+            self.transport.close()
+        self._steps_seen = steps
 
     def _close_idle(self) -> None:
         if self.is_idle() and not self.transport.is_closing():

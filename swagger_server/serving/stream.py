@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from swagger_server.serving.messages import Response
+from swagger_server.serving.threads import uninterrupted
 
 
 class Stream:
@@ -36,4 +37,4 @@ class Stream:
 
     def _run(self, function: Callable[..., Any], *args: Any) -> "asyncio.Future[Any]":
         loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._threads(), self._context.run, function, *args)
+        return loop.run_in_executor(self._threads(), self._context.run, uninterrupted, function, *args)

@@ -50,6 +50,27 @@ class GaveUp(Exception):
         self.waited = waited
 
 
+class Interrupted(Exception):
+    """Work on a thread raised what is to end a thread or a process, SystemExit say: it ends that work alone."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
+        self.__cause__ = error
+
+
+def uninterrupted(function: Callable[..., T], *args: Any) -> T:
+    """Call the function; what else than an Exception it raises becomes Interrupted.
+
+    An event loop would end with SystemExit, and with it the worker, whoever else is being served.
+    """
+    try:
+        return function(*args)
+    except Exception:
+        raise
+    except BaseException as exc:
+        raise Interrupted(exc) from exc
+
+
 class Job(Generic[T]):
     """A call on a thread. It belongs to whoever claims it first: a thread, to run it, or the loop, to drop it."""
 
@@ -112,11 +133,14 @@ class Job(Generic[T]):
 
     def run(self, ended: Ended) -> None:
         """On a thread: make the call, and say how it ended."""
-        value, error = None, None
+        value: T | None = None
+        error: Exception | None = None
         try:
             value = self.call()
-        except BaseException as exc:
+        except Exception as exc:
             error = exc
+        except BaseException as exc:
+            error = Interrupted(exc)  # as `uninterrupted`, without a call of its own
         ended(self, value, error)
 
 

@@ -9,6 +9,7 @@ bodies, streams, clients that read slowly. Parsing and keeping connections are u
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -64,6 +65,17 @@ class Protocol(StoppingProtocol):
     _method = _version = b""
     """Of that head."""
 
+    _under_way: RequestResponseCycle | None = None
+    """The request that is answered; `cycle` is the last one that has come, which may wait for it."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        cycle = self._under_way
+        if cycle is not None and not cycle.response_complete:
+            # The base class tells the last request alone.
+            cycle.disconnected = True
+            cycle.message_event.set()
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return  # the last answer was the last one of this connection
@@ -108,6 +120,7 @@ class Protocol(StoppingProtocol):
         self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
 
     def end_with(self, cycle: RequestResponseCycle) -> None:
+        self._under_way = cycle
         super().end_with(cycle)
         if cycle.scope["method"] == "CONNECT":
             # Of what comes next nobody could tell whether it is a request.
@@ -151,7 +164,9 @@ class Protocol(StoppingProtocol):
         return None
 
     def send_400_response(self, msg: str) -> None:
-        if self._refusal is None:
+        if self._answers_others():
+            self._end_after_those()
+        elif self._refusal is None:
             super().send_400_response(msg)
         else:
             self._refuse_head(self._refusal)
@@ -170,8 +185,30 @@ class Protocol(StoppingProtocol):
     def is_idle(self) -> bool:
         return not self._is_open and super().is_idle()
 
+    def steps(self) -> int | None:
+        cycle = self._under_way
+        is_waited_for = cycle is None or cycle.response_complete or cycle.more_body
+        return self._steps if is_waited_for and not self.flow.read_paused else None
+
+    def _answers_others(self) -> bool:
+        """Whether a request is under way that came whole, before what is refused: its answer comes first."""
+        cycle = self._under_way
+        return cycle is not None and not cycle.more_body and not cycle.response_complete
+
+    def _end_after_those(self) -> None:
+        """Theirs are the last answers: one that tells of the refusal might be taken for one of them."""
+        if self.cycle.more_body:
+            self.pipeline.popleft()  # it came in part
+        last = self.pipeline[0][0] if self.pipeline else self._under_way
+        assert last is not None
+        last.keep_alive = False
+        self._is_open = False
+        self.parser = cast(httptools.HttpRequestParser, _Deaf())
+
     def _refuse_rest(self) -> None:
-        if self._has_headers:
+        if self._answers_others():
+            self._end_after_those()
+        elif self._has_headers:
             self.transport.close()
         else:
             self._refuse_head(_TOO_LARGE)
@@ -191,6 +228,13 @@ class Protocol(StoppingProtocol):
     def send_by_asgi(self, cycle: RequestResponseCycle, send: Callable[..., Awaitable[None]]) -> None:
         """Have `send`, a coroutine function of ASGI's three arguments, answer the request."""
         super()._start_asgi_task(cycle, send)
+
+
+class _Deaf:
+    """In the place of a parser: what comes is for nobody."""
+
+    def feed_data(self, _data: Any) -> None:
+        """Nothing comes of it."""
 
 
 class _HeadTooLarge(Exception):
@@ -341,6 +385,9 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # it has no types
         await server.serve(sockets=self.sockets)
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
+        if server.server_state.tasks:
+            # They had their time. asyncio would wait for them to end, and Python for their threads.
+            os._exit(0)
 
 
 def _limited_by(cfg: Any) -> type[Protocol]:

@@ -67,6 +67,19 @@ def test_nothing_is_borrowed_without_a_touch(app: Flask, bound: FlaskDatabase):
     assert bound.pool.stats().gets == before
 
 
+def test_a_teardown_function_that_raises_keeps_no_connection(app: Flask, bound: FlaskDatabase):
+    app.add_url_rule("/pid", view_func=lambda: str(pid()))
+
+    @app.teardown_appcontext
+    def fail(_exc: BaseException | None) -> None:
+        raise ValueError("the app's own teardown")
+
+    for _ in range(3):  # one more than there are connections
+        with pytest.raises(ValueError, match="the app's own teardown"):
+            app.test_client().get("/pid")
+        assert bound.pool.stats().in_use == 0
+
+
 def test_a_post_commits_and_its_failure_rolls_back(app: Flask, bound: FlaskDatabase, database: Database):
     @app.post("/accounts/<name>/<int:status>")
     def create(name: str, status: int):

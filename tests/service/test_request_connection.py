@@ -6,7 +6,8 @@ import socket
 import pytest
 import requests
 
-from tests.support.process import Gunicorn, wait_until
+from tests.service.conftest import environment_for
+from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn, wait_until
 from tests.support.servers import Database
 
 
@@ -222,3 +223,15 @@ def test_security_of_the_spec_is_enforced(ledger: Gunicorn):
     assert requests.get(url, timeout=10).status_code == 401
     assert requests.get(url, headers={"X-API-Key": "wrong"}, timeout=10).status_code == 401
     assert requests.get(url, headers={"X-API-Key": "right"}, timeout=10).json() == {"user": "ada"}
+
+
+@pytest.mark.parametrize("worker", ["gthread", OWN_WORKER])
+def test_a_teardown_function_that_raises_keeps_no_connection(ledger_database: Database, worker: str):
+    env = environment_for({"default": ledger_database}, POOL_MAX="2")
+    with start_gunicorn("-k", worker, "-w", "1", env=env, app="tests.service.raising_app") as service:
+        for path in ("/ledger/entries", "/ledger/stream", "/beside-the-spec"):
+            for _ in range(3):
+                requests.get(f"{service.url}{path}", headers={"X-Fail": "yes"}, timeout=20)
+            assert requests.get(f"{service.url}{path}", timeout=20).status_code == 200
+        assert "the teardown of the app's own" in service.log()
+        wait_until(lambda: in_use(service) == 0)

@@ -101,6 +101,27 @@ def test_connection_of_an_idle_client_ends_with_its_keep_alive():
         assert all_of(client) == b""
 
 
+def test_who_does_not_go_on_with_a_request_is_not_waited_for():
+    worker = ("-k", "tests.serving.impatient_worker.Worker", "-c", "/dev/null", "--keep-alive", "1")
+    with (
+        start_gunicorn(*worker, app="tests.serving.worker_app") as service,
+        connected(service) as fresh,
+        connected(service) as head,
+        connected(service) as body,
+        connected(service) as used,
+        connected(service) as waiting,
+    ):
+        waiting.sendall(request("/seconds", "Connection: close"))
+        use(used)
+        used.sendall(b"\r\n")
+        head.sendall(request("/half")[:-2])
+        body.sendall(request("/posted", "Content-Length: 10", method="POST") + b"half")
+        for silent in (fresh, head, body, used):
+            assert all_of(silent) == b""
+        # Here the client waits.
+        assert all_of(waiting).endswith(b"GET /seconds")
+
+
 def test_without_keep_alive_the_answer_says_that_the_connection_ends():
     with served("--keep-alive", "0") as service, connected(service) as client:
         client.sendall(request("/once"))
@@ -116,3 +137,16 @@ def test_requests_of_clients_that_do_not_come_back_count_for_max_requests():
             with connected(service) as client:
                 use(client)
         wait_until(lambda: len(service.workers()) == 1 and service.workers() != first, 20, service.log)
+
+
+def test_a_stream_that_does_not_end_keeps_no_worker_from_ending():
+    """Where no signal ends the process."""
+    arguments = ("--max-requests", "5", "--graceful-timeout", "2", "--timeout", "60")
+    with served(*arguments) as service, connected(service) as stuck:
+        [pid] = service.workers()
+        stuck.sendall(request("/minute-stream"))
+        assert stuck.recv(65536).startswith(b"HTTP/1.1 200 ")
+        for _ in range(5):
+            with connected(service) as client:
+                use(client)
+        wait_until(lambda: has_died(pid), 20, service.log)

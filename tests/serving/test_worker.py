@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.serving.worker_app import LARGE
-from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn
+from tests.support.process import OWN_WORKER, Gunicorn, start_gunicorn, wait_until
 
 PATHS = [
     "/",
@@ -224,6 +224,26 @@ def test_nothing_is_a_request_after_connect(service: Gunicorn):
     assert b"hidden" not in answer
 
 
+@pytest.mark.parametrize(
+    "refused",
+    [
+        b"no request\r\n\r\n",
+        request("/", *[f"X-{number}: a" for number in range(150)]),
+        request("/body", "Transfer-Encoding: chunked", method="POST") + b"no chunk\r\n",
+        request("/body", "Transfer-Encoding: chunked", method="POST")
+        + b"0\r\n"
+        + b"X-A: %s\r\n" % (b"a" * 33_000) * 2,
+    ],
+)
+def test_what_is_refused_takes_no_answer_from_those_before_it(service: Gunicorn, refused: bytes):
+    long = request("/body", "Content-Length: 4", method="POST") + b"body and more than said"
+    assert exchange(service, long).endswith(b"\r\n\r\nbody")
+    answer = exchange(service, request("/second"), request("/third"), refused, request("/hidden"))
+    assert re.findall(rb"(?:GET|POST) /\w+?(?=HTTP|$)", answer) == [b"GET /second", b"GET /third"]
+    assert answer.count(b"HTTP/1.1 ") == answer.count(b"HTTP/1.1 200 OK\r\n") == 2
+    assert answer.count(b"\r\nconnection: close\r\n") == 1
+
+
 def test_many_requests_that_wait_for_no_thread_are_answered_in_their_order(service: Gunicorn):
     lives = request("/live") * 2000
     answer = exchange(service, request("/second"), lives, request("/last", "Connection: close"))
@@ -241,9 +261,42 @@ def test_a_request_under_way_is_answered_before_the_worker_ends():
         assert service.wait() == 0
 
 
-def test_sigint_to_the_master_alone_ends_the_worker_at_once():
+def said(service: Gunicorn, path: str) -> str:
+    return requests.get(f"{service.url}{path}", timeout=20).text
+
+
+def test_a_client_that_goes_away_is_noticed_though_another_request_of_its_waits(service: Gunicorn):
+    with connected(service) as client:
+        client.sendall(request("/until-cancelled") + request("/next"))
+        said(service, "/")
+    wait_until(lambda: said(service, "/was-cancelled") == "True")
+
+
+@pytest.mark.parametrize("worker", [OWN_WORKER, "gthread"])
+def test_a_stream_whose_headers_cannot_be_sent_is_closed(worker: str):
+    with served(worker) as service:
+        answer = exchange(service, request("/unwritable-stream", "Connection: close"))
+        assert answer.startswith(b"HTTP/1.1 500 ")
+        wait_until(lambda: said(service, "/was-closed") == "True")
+
+
+@pytest.mark.parametrize("worker", [OWN_WORKER, "asgi"])
+def test_a_request_that_exits_ends_itself_alone(worker: str):
+    with served(worker) as service:
+        workers = service.workers()
+        with connected(service) as client:
+            client.sendall(request("/second", "Connection: close"))
+            for path in ("/exit", "/exit-in-stream", "/exit-at-close"):
+                exchange(service, request(path, "Connection: close"))
+            assert b"GET /second" in all_of(client)
+        assert service.workers() == workers
+        assert service.log().count("SystemExit: 3") >= 3
+
+
+@pytest.mark.parametrize("path", ["/minute", "/minute-stream"])
+def test_sigint_to_the_master_alone_ends_the_worker_at_once(path: str):
     with served(OWN_WORKER) as service, connected(service) as client:
-        client.sendall(request("/minute"))
+        client.sendall(request(path))
         requests.get(f"{service.url}/", timeout=20)
         service.send(signal.SIGINT)
         service.wait(15)  # gunicorn's own patience is 30 s

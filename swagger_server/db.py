@@ -301,11 +301,13 @@ def _bind(app: Flask) -> None:
     # Flask runs after_request functions last registered first: the commit comes after the app's own.
     app.after_request(_finish)
     app.teardown_appcontext(_give_back)
+    # Those as well, so that the first of the list is called last.
+    app.teardown_appcontext_funcs.insert(0, app.teardown_appcontext_funcs.pop())
     app.do_teardown_appcontext = functools.partial(_tear_down, app.do_teardown_appcontext)  # type: ignore[method-assign]
 
 
 def _tear_down(others: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-    """Flask's own, which calls no more functions once one has raised; ours, registered first, would be the last."""
+    """Flask's own, which calls no more functions once one has raised; ours would be the last."""
     try:
         others(*args, **kwargs)
     finally:

@@ -239,7 +239,13 @@ def report(exc: Exception, problem: Problem, remedy: str | None = None) -> None:
         log.warning("%s: %s", type(exc).__name__, str(exc).strip())
     elif isinstance(exc, psycopg2.Error):
         # Which constraint, or which permission: without it nobody could tell a client's mistake from a controller's.
-        log.info("%s: %s", type(exc).__name__, exc.diag.message_primary or str(exc).strip())
+        log.info("%s%s", type(exc).__name__, _told_without_values(exc))
+
+
+def _told_without_values(exc: psycopg2.Error) -> str:
+    """The server's message, unless it has the value in it that it could not read (class 22)."""
+    said = exc.diag.message_primary
+    return f": {said}" if said and not (exc.pgcode or "").startswith("22") else ""
 
 
 _REMEDY = "are all migrations applied?"

@@ -7,6 +7,7 @@ add. What may really suspend (middleware of the app's own, Swagger UI's files) r
 Flask: that has the calling thread to itself.
 """
 
+import contextvars
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
@@ -139,7 +140,8 @@ class ConnexionHandler:
         exchange = Exchange(request)
         run = exchange.run(self._middleware)
         if self._suspends(request.scope) or _is_large_form(request):
-            run_on_event_loop(run)
+            # What the middleware sets is this request's alone, on a thread that goes on to others.
+            contextvars.copy_context().run(run_on_event_loop, run)
         else:
             run_now(run)
         return exchange.response()

@@ -7,14 +7,18 @@ one; and the thread it runs on, which must not be kept: whatever may block is ha
 import asyncio
 import contextvars
 import importlib
+import logging
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _caller: contextvars.ContextVar["_Caller"] = contextvars.ContextVar("caller")
 """In the context of a task: whose coroutine it is."""
@@ -23,7 +27,7 @@ _caller: contextvars.ContextVar["_Caller"] = contextvars.ContextVar("caller")
 def run_on_event_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in the process's event loop, and wait for it; raises what it raises.
 
-    It begins with the caller's context variables, and the caller has its own afterwards.
+    It begins with the caller's context variables, and what it sets the caller has afterwards.
     """
     return _Caller(_running_loop()).wait_for(coroutine)
 
@@ -50,9 +54,11 @@ class _Caller:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._calls: Any = _queue()
+        self._has_left = False
 
     def wait_for(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        context = contextvars.copy_context()
+        begun = contextvars.copy_context()
+        context = begun.copy()
         context.run(_caller.set, self)
         tasks: list[asyncio.Task[T]] = []
         self._loop.call_soon_threadsafe(self._begin, coroutine, context, tasks)
@@ -62,7 +68,9 @@ class _Caller:
         except BaseException:
             self._loop.call_soon_threadsafe(lambda: tasks[0].cancel())
             raise
-        _take_over(context)
+        finally:
+            self._has_left = True
+        _take_over(context, begun)
         return tasks[0].result()
 
     def _begin(
@@ -73,11 +81,13 @@ class _Caller:
         task.add_done_callback(lambda _: self._calls.put(None))
 
     async def call(self, function: Callable[[], T]) -> T:
+        if self._has_left:
+            raise RuntimeError("the request has ended: nobody is left to make the call")
         done: asyncio.Future[Callable[[], T]] = self._loop.create_future()
         context = contextvars.copy_context()
 
         def call() -> None:
-            _take_over(context)
+            _take_over(context, {})
             try:
                 outcome = partial(_same, function())
             except Exception as exc:
@@ -101,10 +111,12 @@ def _settle(future: "asyncio.Future[Any]", outcome: Any) -> None:
         future.set_result(outcome)
 
 
-def _take_over(context: contextvars.Context) -> None:
-    """Set here what was set there."""
+def _take_over(context: contextvars.Context, known: Mapping[contextvars.ContextVar[Any], Any]) -> None:
+    """Set here what was set there, but for what is `known`."""
     for variable, value in context.items():
-        if variable is not _caller and variable.get(None) is not value:
+        if variable is _caller or (variable in known and known[variable] is value):
+            continue
+        if variable.get(None) is not value:
             variable.set(value)
 
 
@@ -119,11 +131,41 @@ def _running_loop() -> asyncio.AbstractEventLoop:
     process = os.getpid()
     with _lock:
         if process not in _loops:
-            # With the selector that it has by itself, which only waits for a thread.
-            loop = asyncio.SelectorEventLoop(_original("selectors", "DefaultSelector")())
-            _loops[process] = loop
-            _original("_thread", "start_new_thread")(loop.run_forever, ())
+            made = _queue()
+            _original("_thread", "start_new_thread")(_run_loop, (made,))
+            _loops[process] = made.get()
         return _loops[process]
+
+
+def _run_loop(made: Any) -> None:
+    # Made on its own thread: with gevent what it starts are greenlets of this one, which its selector lets run.
+    loop = asyncio.SelectorEventLoop()
+    if _has_greenlets():
+        loop.set_default_executor(_Threads())
+    made.put(loop)
+    while True:
+        try:
+            loop.run_forever()
+        except (
+            BaseException
+        ) as exc:  # a task's SystemExit, say, which is told to whoever waits for the task too
+            log.error("the event loop goes on after %s: %s", type(exc).__name__, exc)
+
+
+class _Threads(ThreadPoolExecutor):
+    """Calls on real threads, one for each. For greenlets in their place the process would wait at its end for ever."""
+
+    def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
+        future: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(function(*args, **kwargs))
+            except BaseException as exc:
+                future.set_exception(exc)
+
+        _original("_thread", "start_new_thread")(run, ())
+        return future
 
 
 def _queue() -> Any:

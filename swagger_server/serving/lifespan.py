@@ -4,10 +4,13 @@ Owns the one task, on the process's event loop, that this is from its beginning 
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from swagger_server.serving.event_loop import run_on_event_loop
+
+log = logging.getLogger(__name__)
 
 
 class LifespanFailed(Exception):
@@ -20,6 +23,7 @@ class Lifespan:
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self._app = app
         self._task: asyncio.Task[None] | None = None
+        self._has_spoken = False
         self.state: dict[str, Any] = {}
         """What the application keeps for its requests, each of which has a copy."""
 
@@ -29,7 +33,8 @@ class Lifespan:
 
     def stop(self) -> None:
         """Have it stop, and wait for that, if it has started; LifespanFailed where it says that it could not."""
-        run_on_event_loop(self._stop())
+        if self._task is not None:
+            run_on_event_loop(self._stop())
 
     async def _start(self) -> None:
         self._asked: asyncio.Queue[str] = asyncio.Queue()
@@ -39,18 +44,27 @@ class Lifespan:
         await self._ask("startup")
 
     async def _stop(self) -> None:
-        if self._task is not None and not self._task.done():
+        task, self._task = self._task, None
+        if task is not None and not task.done():
             await self._ask("shutdown")
-            await self._task
-        self._task = None
+            await task
 
     async def _run(self, scope: Mapping[str, Any]) -> None:
         try:
-            await self._app(scope, self._receive, self._said.put)
-        except Exception as exc:
-            await self._said.put({"type": "failed", "message": str(exc)})
+            await self._app(scope, self._receive, self._say)
+        except BaseException as exc:
+            if isinstance(exc, Exception) and not self._has_spoken:
+                # By the specification of ASGI this is how an application says that it knows of no lifespan.
+                log.info("the application takes no lifespan: %s: %s", type(exc).__name__, exc)
+                self._said.put_nowait({"type": "ended"})
+            else:
+                self._said.put_nowait({"type": "failed", "message": str(exc) or type(exc).__name__})
         else:
-            await self._said.put({"type": "ended"})
+            self._said.put_nowait({"type": "ended"})
+
+    async def _say(self, message: Mapping[str, Any]) -> None:
+        self._has_spoken = True
+        await self._said.put(message)
 
     async def _receive(self) -> Mapping[str, Any]:
         return {"type": f"lifespan.{await self._asked.get()}"}

@@ -4,7 +4,9 @@ import contextlib
 import io
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
+import connexion
 import psycopg2
 import pytest
 from flask import Blueprint, Flask, g, jsonify, request
@@ -13,7 +15,11 @@ from psycopg2.extras import RealDictCursor, RealDictRow
 from swagger_server.db import ConnectionLost, get_db, is_lost, transaction
 from swagger_server.db import Database as FlaskDatabase
 from swagger_server.pool import PoolOptions, PoolTimeout
+from swagger_server.serving import Application, connexion_handler
 from swagger_server.session import StatementCut
+from tests.serving.calls.making import get
+from tests.serving.sides import wsgi_side
+from tests.serving.test_same_answers_configurations import operation, spec
 from tests.support.servers import Database
 
 ACCOUNTS = "CREATE TABLE account (name text PRIMARY KEY, token text)"
@@ -78,6 +84,18 @@ def test_a_teardown_function_that_raises_keeps_no_connection(app: Flask, bound: 
         with pytest.raises(ValueError, match="the app's own teardown"):
             app.test_client().get("/pid")
         assert bound.pool.stats().in_use == 0
+
+
+def test_what_a_teardown_function_borrows_is_given_back_too(database: Database):
+    app = connexion.FlaskApp(__name__)
+    app.add_api(spec({"/pid": {"get": operation(f"{__name__}.pid")}}))
+    app.app.teardown_appcontext(lambda _exc: pid() and None)  # before ours
+    with closing(FlaskDatabase()) as extension:
+        extension.init_app(app.app, minconn=1, maxconn=2, **database.connect_kwargs)
+        side = wsgi_side(Application(connexion_handler(app)))
+        for _ in range(3):  # one more than there are connections
+            assert side(get("/pid")).status == 200
+            assert extension.pool.stats().in_use == 0
 
 
 def test_a_post_commits_and_its_failure_rolls_back(app: Flask, bound: FlaskDatabase, database: Database):

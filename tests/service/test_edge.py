@@ -2,12 +2,16 @@
 
 import gzip
 import json
+import logging
 import re
 
+import psycopg2
 import pytest
 import requests
 
+from swagger_server.problems import describe, report
 from tests.support.process import Gunicorn, wait_until
+from tests.support.servers import Database
 
 ORIGIN = {"Origin": "https://shop.example"}
 
@@ -174,6 +178,16 @@ def test_why_the_database_refused_is_in_the_log_without_the_values(
     logged = [each for each in ledger.log().splitlines() if told in each]
     assert [line in each for each in logged] == [True, False]
     assert not [each for each in logged if "refused" in each]
+
+
+def test_a_value_that_the_database_cannot_read_is_not_in_the_log(
+    database: Database, caplog: pytest.LogCaptureFixture
+):
+    with pytest.raises(psycopg2.Error) as caught:
+        database.execute("SELECT %s::int", ("secret",))
+    with caplog.at_level(logging.INFO):
+        report(caught.value, describe(caught.value))
+    assert [record.getMessage() for record in caplog.records] == ["InvalidTextRepresentation"]
 
 
 def test_server_timing_and_the_log_tell_where_the_time_went(ledger: Gunicorn):

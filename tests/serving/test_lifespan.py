@@ -1,6 +1,7 @@
 """The lifespan of an app begins before its first request and ends with its worker."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -9,6 +10,7 @@ import anyio
 import connexion
 import pytest
 from connexion.middleware import MiddlewarePosition
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from swagger_server.serving import Application, connexion_handler
 from swagger_server.serving.lifespan import LifespanFailed
@@ -69,6 +71,35 @@ def test_an_app_whose_lifespan_fails_does_not_start():
     served = application(lifespan)
     with pytest.raises(LifespanFailed, match="no such client"):
         served.start()
+    served.stop()
+
+
+def test_an_app_that_exits_in_its_lifespan_does_not_start():
+    @asynccontextmanager
+    async def lifespan(_app: Any) -> AsyncIterator[None]:
+        sys.exit("no configuration")
+        yield
+
+    with pytest.raises(LifespanFailed, match="no configuration"):
+        application(lifespan).start()
+
+
+class _KnowsRequestsAlone:
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["path"]
+        await self.app(scope, receive, send)
+
+
+def test_middleware_that_takes_no_lifespan_is_let_be():
+    app = connexion.FlaskApp(__name__)
+    app.add_api(spec(PATHS))
+    app.add_middleware(_KnowsRequestsAlone, MiddlewarePosition.BEFORE_EXCEPTION)
+    served = Application(connexion_handler(app))
+    served.start()
+    assert wsgi_side(served)(get("/nowhere")).status == 404
     served.stop()
 
 

@@ -1,9 +1,11 @@
 """An app whose security functions and middleware wait, for any worker; what they note is thrown away."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import connexion
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -12,11 +14,15 @@ from tests.serving.gallery.record import recording
 
 
 class Waits:
+    """For a thread each of asyncio's and anyio's, and for a name's address."""
+
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(0.001)
+        await asyncio.to_thread(time.sleep, 0.001)
+        await anyio.to_thread.run_sync(time.sleep, 0.001)
+        await asyncio.get_running_loop().getaddrinfo("localhost", 80)
         await self.app(scope, receive, send)
 
 

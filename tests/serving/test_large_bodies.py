@@ -323,10 +323,12 @@ def test_a_body_that_uvicorn_does_not_read_is_no_other_request(
 
 
 def test_memory_does_not_grow_with_the_body(service: Service):
-    service.put(LARGE)
+    for _ in range(12):  # by then each thread has what it takes for one
+        service.put(LARGE)
     before = service.peak_memory()
-    assert service.put(LARGE * 2).ok
-    assert service.peak_memory() - before < len(LARGE)
+    larger = LARGE * 2 + LARGE[: len(LARGE) // 2]
+    assert service.put(larger).ok
+    assert service.peak_memory() - before < (len(larger) - len(LARGE)) * 3 // 4
 
 
 # The same in this process, where an attempt can be made to fail, and an app to be one that is not compiled.

@@ -301,7 +301,8 @@ def _bind(app: Flask) -> None:
     # Flask runs after_request functions last registered first: the commit comes after the app's own.
     app.after_request(_finish)
     app.teardown_appcontext(_give_back)
-    # Those as well, so that the first of the list is called last.
+    # The teardown functions as well: ours is to be the first of the list, also where the app has some already, since
+    # one of those may borrow once more.
     app.teardown_appcontext_funcs.insert(0, app.teardown_appcontext_funcs.pop())
     app.do_teardown_appcontext = functools.partial(_tear_down, app.do_teardown_appcontext)  # type: ignore[method-assign]
 

@@ -156,7 +156,7 @@ def _take_error_handlers(
     middleware: connexion.ConnexionMiddleware, raise_errors: bool
 ) -> ErrorHandlers | None:
     """Take the answering of exceptions out of the stack; None where nobody needs to do it here."""
-    added = set(middleware.middlewares) - set(middleware.default_middlewares)
+    added = has_own_middleware(middleware)
     # The first would only answer what the error handlers raise, from another thread.
     taken = {ServerErrorMiddleware} if added else {ServerErrorMiddleware, ExceptionMiddleware}
     middleware.middlewares = [each for each in middleware.middlewares if each not in taken]

@@ -146,9 +146,8 @@ def _run_loop(made: Any) -> None:
     while True:
         try:
             loop.run_forever()
-        except (
-            BaseException
-        ) as exc:  # a task's SystemExit, say, which is told to whoever waits for the task too
+        except BaseException as exc:
+            # A task's SystemExit, say, which whoever waits for the task is told of, too.
             log.error("the event loop goes on after %s: %s", type(exc).__name__, exc)
 
 

@@ -33,8 +33,9 @@ class Lifespan:
 
     def stop(self) -> None:
         """Have it stop, and wait for that, if it has started; LifespanFailed where it says that it could not."""
-        if self._task is not None:
-            run_on_event_loop(self._stop())
+        task, self._task = self._task, None
+        if task is not None:
+            run_on_event_loop(self._stop(task))
 
     async def _start(self) -> None:
         self._asked: asyncio.Queue[str] = asyncio.Queue()
@@ -43,9 +44,8 @@ class Lifespan:
         self._task = asyncio.create_task(self._run(scope))
         await self._ask("startup")
 
-    async def _stop(self) -> None:
-        task, self._task = self._task, None
-        if task is not None and not task.done():
+    async def _stop(self, task: "asyncio.Task[None]") -> None:
+        if not task.done():
             await self._ask("shutdown")
             await task
 
